@@ -1,0 +1,26 @@
+import type { TrustDomain } from './id.js';
+
+export interface X509Authority {
+  /** One certificate, DER. */
+  readonly der: Uint8Array;
+  readonly tainted: boolean;
+}
+
+export interface JwtAuthority {
+  readonly keyId: string;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Uint8Array;
+  /** Unix seconds; 0 when it does not end. */
+  readonly expiresAt: number;
+  readonly tainted: boolean;
+}
+
+/** What one trust domain's members are verified with. Bundles of different domains are never merged. */
+export interface Bundle {
+  readonly trustDomain: TrustDomain;
+  readonly x509Authorities: readonly X509Authority[];
+  readonly jwtAuthorities: readonly JwtAuthority[];
+  /** Seconds; 0 when the domain gave none. */
+  readonly refreshHint: number;
+  readonly sequence: bigint;
+}
