@@ -1,0 +1,84 @@
+import type { LogLevel } from '../log.js';
+import type { TrustDomain } from '../spiffe/id.js';
+
+/** The server's configuration, checked. Durations are seconds. The table in server-keys.ts yields exactly this. */
+export interface ServerConfig {
+  readonly trustDomain: TrustDomain;
+  readonly dataDir: string;
+  /** The operators' Unix socket. */
+  readonly socketPath: string;
+  readonly bindAddress: string;
+  readonly bindPort: number;
+  readonly log: { readonly level: LogLevel; readonly format: 'json' | 'text' };
+  readonly audit: boolean;
+  readonly ca: {
+    readonly keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
+    readonly ttl: number;
+    readonly subject: {
+      readonly country: string;
+      readonly organization: string;
+      readonly commonName: string;
+    };
+  };
+  readonly jwt: {
+    /** Empty: no `iss` claim. */
+    readonly issuer: string;
+    readonly keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
+  };
+  readonly svid: { readonly x509Ttl: number; readonly jwtTtl: number; readonly agentTtl: number };
+  readonly bundleRefreshHint: number;
+  readonly weakSelectors: 'warn' | 'refuse';
+  readonly keyManager: { readonly type: 'disk'; readonly path: string } | { readonly type: 'memory' };
+  readonly datastore: { readonly type: 'level'; readonly path: string };
+  readonly upstreamAuthority?: {
+    readonly type: 'disk';
+    readonly certFile: string;
+    readonly keyFile: string;
+    readonly bundleFile: string;
+  };
+  readonly attestation: {
+    /** Absent: this way of attesting is refused. */
+    readonly tpm?: TpmAttestationConfig;
+    readonly joinToken?: Record<string, never>;
+    readonly x509pop?: { readonly caBundleFiles: readonly string[] };
+  };
+  /** Who may do what beside root and the server's own uid on the Unix socket. */
+  readonly administrators: readonly Administrator[];
+  /** Undefined: no limits. Per second and address. */
+  readonly rateLimits?: {
+    readonly attest: number;
+    readonly sign: number;
+    readonly postStatus: number;
+  };
+}
+
+export interface TpmAttestationConfig {
+  /**
+   * `approval`: unknown chips wait for an operator. `allow-list`: they are refused. `any-genuine`: every chip with a
+   * chain to an anchor is enrolled, by one EK algorithm only.
+   */
+  readonly enrol: 'approval' | 'allow-list' | 'any-genuine';
+  readonly anyGenuineAlgorithm: 'rsa2048' | 'p256' | 'p384';
+  /** The vendor anchors that ship with Touchmark. */
+  readonly vendorAnchors: boolean;
+  /** PEM files or directories with further anchors and intermediates. */
+  readonly anchorPaths: readonly string[];
+  readonly expiredCertificates: 'accept' | 'warn' | 'reject';
+  readonly pcrBank: 'sha256' | 'sha384';
+  readonly pcrs: readonly number[];
+  /** Seconds that an answer to a challenge may take. */
+  readonly challengeTimeout: number;
+  readonly approval: { readonly perAddress: number; readonly total: number; readonly ttl: number };
+  /** Seconds that a suspect host keeps getting SVIDs. */
+  readonly suspectGrace: number;
+  /** Seconds between re-attestations. */
+  readonly reattestInterval: number;
+}
+
+export const roles = ['viewer', 'approver', 'policy-author', 'admin'] as const;
+export type Role = (typeof roles)[number];
+
+/** Either a SPIFFE ID or a Unix uid, with a role. */
+export type Administrator =
+  | { readonly spiffeId: string; readonly role: Role }
+  | { readonly uid: number; readonly role: Role };

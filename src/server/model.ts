@@ -1,0 +1,140 @@
+/** What the server remembers: plain data, stored as JSON. Times are Unix milliseconds unless a name ends in `At` with SPIRE's meaning (Unix seconds). */
+import type { SpiffeId } from '../spiffe/id.js';
+import type { Selector } from '../spiffe/selector.js';
+
+/** An attested agent, whatever attested it. */
+export interface Node {
+  readonly id: SpiffeId;
+  /** `tpm`, `join_token` or `x509pop`. */
+  readonly attestationType: string;
+  readonly selectors: readonly Selector[];
+  /** Hex serial of the SVID in use; empty when banned. */
+  readonly serial: string;
+  /** Hex serial of an SVID that was issued by renewal and not presented yet; it becomes `serial` when it is. */
+  readonly nextSerial: string;
+  /** Unix seconds at which the newest SVID ends. */
+  readonly svidExpiresAt: number;
+  readonly canReattest: boolean;
+  readonly banned: boolean;
+  readonly agentVersion: string;
+  /** Rises with every attestation; a batch that saw an older number is refused. */
+  readonly attestationNumber: number;
+  /** The host whose chip this node proved; only `tpm` nodes have one. */
+  readonly hostId?: string;
+}
+
+/** What a state permits is decided in host-state.ts and nowhere else. `stale` is derived from time and never stored. */
+export type HostState =
+  | 'pending'
+  | 'trusted'
+  | 'unmeasured'
+  | 'suspect'
+  | 'stale'
+  | 'drifted'
+  | 'quarantined'
+  | 'banned'
+  | 'retired';
+
+/** Why something is as it is: a stable code and a sentence. */
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** One endorsement key of a chip, with what its certificate says. */
+export interface HostEk {
+  /** Hex SHA-256 of the SubjectPublicKeyInfo that we rebuilt from TPMT_PUBLIC. */
+  readonly hash: string;
+  /** `rsa2048`, `p256`, … */
+  readonly algorithm: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly firmware: string;
+  readonly issuer: string;
+  /** Name of the anchor that the certificate chains to; empty without a certificate. */
+  readonly anchor: string;
+  readonly notAfter: number;
+  readonly deviations: readonly Reason[];
+}
+
+/** What the last accepted quote said. */
+export interface QuoteRecord {
+  readonly at: number;
+  readonly resetCount: number;
+  readonly restartCount: number;
+  /** Milliseconds, decimal: the chip's clock has 64 bits. */
+  readonly clock: string;
+  readonly safe: boolean;
+  /** Hex of 64 bits. */
+  readonly firmwareVersion: string;
+  readonly bank: string;
+  /** PCR values by index, hex; authenticated by the quote's digest. */
+  readonly pcrs: Readonly<Record<string, string>>;
+}
+
+/** A machine, known by the primary endorsement key of its chip. */
+export interface Host {
+  /** Hash of the primary EK: the one that was allowed, approved or accepted by the rule. */
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly eks: readonly HostEk[];
+  readonly state: HostState;
+  readonly stateSince: number;
+  readonly reasons: readonly Reason[];
+  /** While `suspect`: when the grace ends; 0 otherwise. */
+  readonly graceEndsAt: number;
+  /** Hex Name of the attestation key. */
+  readonly akName: string;
+  readonly lastQuote?: QuoteRecord;
+  readonly attestationNumber: number;
+  /** `allow-list`, `approval by uid 0`, `rule any-genuine`. */
+  readonly enrolledBy: string;
+  readonly enrolledAt: number;
+}
+
+/** An endorsement key that an operator let in before the host ever called. */
+export interface AllowedEk {
+  readonly hash: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly allowedBy: string;
+  readonly allowedAt: number;
+}
+
+export interface JoinToken {
+  /** Hex SHA-256 of the token: the token itself is a secret and is not stored. */
+  readonly hash: string;
+  /** Unix seconds. */
+  readonly expiresAt: number;
+}
+
+/** prepared -> active -> old; tainted and revoked besides. */
+export interface AuthorityRecord {
+  /** X.509: hex subject key identifier. JWT: the key's `kid`. */
+  readonly id: string;
+  readonly purpose: 'x509' | 'jwt';
+  readonly slot: 'prepared' | 'active' | 'old';
+  readonly tainted: boolean;
+  /** Which key of the key manager signs. */
+  readonly keyName: string;
+  /** X.509: base64 DER certificates, the authority's own first, then up to but without the upstream root. */
+  readonly chain: readonly string[];
+  /** What is published: X.509 the root's base64 DER (the own certificate when self-signed), JWT the base64 SPKI. */
+  readonly published: string;
+  /** Hex subject key identifier of the upstream authority, or empty. */
+  readonly upstreamAuthorityId: string;
+  /** Unix seconds. */
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+}
+
+/** A foreign or own bundle as it is stored. */
+export interface BundleRecord {
+  readonly trustDomain: string;
+  readonly x509Authorities: readonly { der: string; tainted: boolean }[];
+  readonly jwtAuthorities: readonly { keyId: string; spki: string; expiresAt: number; tainted: boolean }[];
+  readonly refreshHint: number;
+  /** Decimal: 64 bits. */
+  readonly sequence: string;
+}
