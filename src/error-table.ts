@@ -37,6 +37,316 @@ export const errorTable = {
   ),
   trust_domain_invalid: row('INVALID_ARGUMENT', 'Use at most 255 characters out of a-z 0-9 . - _ only.'),
   selector_invalid: row('INVALID_ARGUMENT', 'Write a selector as type:value, for example unix:uid:1000.'),
+  x509_svid_invalid: row(
+    'INVALID_ARGUMENT',
+    'Present a leaf certificate with one spiffe:// URI, as X509-SVID section 5 asks.',
+  ),
+  jwt_svid_invalid: row(
+    'INVALID_ARGUMENT',
+    'Fetch a fresh token for the right audience; the message says what is wrong with this one.',
+  ),
+  bundle_invalid: row('INVALID_ARGUMENT', 'Give a SPIFFE bundle document, a JWK set or CA certificates.'),
+  bundle_missing: row('FAILED_PRECONDITION', 'Federate with that trust domain, or load its bundle.'),
+  json_invalid: row('INVALID_ARGUMENT', 'Give one JSON value in UTF-8, without repeated names.'),
+  entry_invalid: row(
+    'INVALID_ARGUMENT',
+    'Correct the field that the message names and send the entry again.',
+  ),
+  dns_name_invalid: row(
+    'INVALID_ARGUMENT',
+    'Use labels of letters, digits and hyphens; * only as the first label.',
+  ),
+  endpoint_address_invalid: row(
+    'INVALID_ARGUMENT',
+    'Write unix:///path/to.sock or tcp://IP:PORT, for example in SPIFFE_ENDPOINT_SOCKET.',
+  ),
+  // x509
+  der_invalid: row(
+    'INVALID_ARGUMENT',
+    'Send the unchanged DER encoding (not PEM), complete and nothing after it.',
+  ),
+  csr_invalid: row('INVALID_ARGUMENT', 'Make a PKCS#10 request and sign it with the key that it carries.'),
+  certificate_invalid: row('INVALID_ARGUMENT', 'Look at the certificate with `touchmark inspect svid FILE`.'),
+  chain_untrusted: row(
+    'UNAUTHENTICATED',
+    'Check that the chain is complete, in time, and ends at an authority of its own trust domain.',
+  ),
+  key_unsupported: row('INVALID_ARGUMENT', 'Use an EC key on P-256 or P-384, or RSA of 2048 to 4096 bits.'),
+  pem_invalid: row('INVALID_ARGUMENT', 'Give whole PEM blocks in padded base64.'),
+  // tpm: structures and keys
+  tpm_structure_truncated: row('INVALID_ARGUMENT', 'Send the structure whole, as the TPM returned it.'),
+  tpm_structure_trailing: row(
+    'INVALID_ARGUMENT',
+    'Send exactly one structure, without its TPM2B size and without padding.',
+  ),
+  tpm_structure_too_large: row(
+    'INVALID_ARGUMENT',
+    'No TPM writes a field of that size: check what produced the bytes.',
+  ),
+  tpm_structure_invalid: row('INVALID_ARGUMENT', 'No TPM writes that value: check what produced the bytes.'),
+  tpm_algorithm_unsupported: row(
+    'INVALID_ARGUMENT',
+    'Use RSA or NIST P-256, P-384, P-521 keys with SHA-256 or stronger.',
+  ),
+  tpm_key_invalid: row(
+    'INVALID_ARGUMENT',
+    'Read the key from the TPM again; a point off its curve is never accepted.',
+  ),
+  pcr_selection_invalid: row(
+    'INVALID_ARGUMENT',
+    'Choose PCRs out of 0 to 23 in one bank, such as sha256:0,2,4,7.',
+  ),
+  pcr_values_invalid: row(
+    'INVALID_ARGUMENT',
+    'Send one value of the size of the bank for each PCR of the selection.',
+  ),
+  // tpm: attestation key
+  ak_unrestricted: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the template in docs/attestation.md.',
+  ),
+  ak_not_signing: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the template in docs/attestation.md.',
+  ),
+  ak_decrypts: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the template in docs/attestation.md.',
+  ),
+  ak_not_fixed_tpm: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the template in docs/attestation.md.',
+  ),
+  ak_not_fixed_parent: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the template in docs/attestation.md.',
+  ),
+  ak_imported: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key inside the TPM; an imported key proves nothing.',
+  ),
+  ak_no_user_auth: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the template in docs/attestation.md.',
+  ),
+  ak_lockout: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with noDA, or a lockout of the TPM stops attestation.',
+  ),
+  ak_attributes_unexpected: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the template in docs/attestation.md.',
+  ),
+  ak_curve: row('PERMISSION_DENIED', 'Create the attestation key on P-256.'),
+  ak_scheme: row('PERMISSION_DENIED', 'Fix the scheme ECDSA with SHA-256 in the attestation key.'),
+  ak_symmetric: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key with the symmetric scheme TPM_ALG_NULL.',
+  ),
+  ak_name_algorithm: row('PERMISSION_DENIED', 'Create the attestation key with nameAlg SHA-256.'),
+  ak_policy: row('PERMISSION_DENIED', 'Create the attestation key without an authorisation policy.'),
+  // tpm: endorsement key
+  ek_template: row(
+    'PERMISSION_DENIED',
+    'Use an endorsement key made from a template of the TCG EK Credential Profile.',
+  ),
+  ek_attributes: row(
+    'PERMISSION_DENIED',
+    'Use an endorsement key made from a template of the TCG EK Credential Profile.',
+  ),
+  ek_policy: row(
+    'PERMISSION_DENIED',
+    'Use an endorsement key made from a template of the TCG EK Credential Profile.',
+  ),
+  ek_symmetric: row(
+    'PERMISSION_DENIED',
+    'Use an endorsement key made from a template of the TCG EK Credential Profile.',
+  ),
+  ek_scheme: row(
+    'PERMISSION_DENIED',
+    'Use an endorsement key made from a template of the TCG EK Credential Profile.',
+  ),
+  ek_name_algorithm: row(
+    'PERMISSION_DENIED',
+    'Use an endorsement key made from a template of the TCG EK Credential Profile.',
+  ),
+  ek_key: row(
+    'PERMISSION_DENIED',
+    'Read the endorsement key from the TPM again; its number must have the size of its template.',
+  ),
+  credential_too_long: row('INTERNAL', 'Use credentials of 32 bytes.'),
+  // tpm: quotes
+  quote_signature_scheme: row(
+    'PERMISSION_DENIED',
+    'Quote with the scheme that is fixed in the attestation key.',
+  ),
+  quote_signature: row(
+    'PERMISSION_DENIED',
+    'Send the attested bytes and the signature exactly as TPM2_Quote returned them.',
+  ),
+  quote_magic: row(
+    'PERMISSION_DENIED',
+    'Send what TPM2_Quote returned; nothing else is signed for this purpose.',
+  ),
+  quote_type: row('PERMISSION_DENIED', 'Send the attestation structure that was asked for.'),
+  quote_nonce: row(
+    'PERMISSION_DENIED',
+    'Quote with the challenge of this very connection; a challenge is good once.',
+  ),
+  quote_signer: row(
+    'PERMISSION_DENIED',
+    'Create the attestation key as a primary of the endorsement hierarchy.',
+  ),
+  quote_selection: row(
+    'PERMISSION_DENIED',
+    'Quote exactly the PCRs that were asked for; is the bank allocated in this TPM?',
+  ),
+  quote_pcr_digest: row(
+    'PERMISSION_DENIED',
+    'The logs do not explain what the TPM holds: compare PCR by PCR with touchmark inspect quote.',
+  ),
+  certify_name: row('PERMISSION_DENIED', 'Certify the very key that is presented.'),
+  // tpm: endorsement-key certificates
+  ek_certificate_invalid: row(
+    'INVALID_ARGUMENT',
+    'Send the certificate as it is in NV, in DER; touchmark inspect ek FILE shows what was read.',
+  ),
+  ek_certificate_platform: row(
+    'PERMISSION_DENIED',
+    'Send the endorsement-key certificate (0x01C00002 or following), not the platform certificate.',
+  ),
+  ek_certificate_usage: row(
+    'PERMISSION_DENIED',
+    'This certificate is not for an endorsement key; find the right one with touchmark inspect tpm.',
+  ),
+  ek_certificate_key: row(
+    'PERMISSION_DENIED',
+    'Use an RSA (2048 to 4096 bits) or NIST curve endorsement key.',
+  ),
+  ek_certificate_other_key: row(
+    'PERMISSION_DENIED',
+    'The certificate belongs to another key: was the TPM exchanged, or its endorsement seed changed?',
+  ),
+  ek_certificate_critical: row(
+    'PERMISSION_DENIED',
+    'The certificate carries a condition that is not understood; allow the host by its EK hash instead.',
+  ),
+  ek_certificate_validity: row(
+    'PERMISSION_DENIED',
+    'Set expired_ek_certificates to warn, or allow the host by its EK hash.',
+  ),
+  ek_chain_untrusted: row(
+    'PERMISSION_DENIED',
+    "Add the vendor's CA to the anchors, or its intermediate certificates; touchmark inspect ek shows the issuer.",
+  ),
+  ek_chain_too_large: row(
+    'RESOURCE_EXHAUSTED',
+    'Send only the certificates between the endorsement key and its vendor.',
+  ),
+  anchors_invalid: row(
+    'INVALID_ARGUMENT',
+    'Give PEM certificates that match their index; see data/ek-anchors/README.md.',
+  ),
+  // attest
+  attest_message_invalid: row(
+    'INVALID_ARGUMENT',
+    'Agent and server must speak the protocol of docs/attestation.md: compare their versions.',
+  ),
+  attest_message_too_large: row(
+    'RESOURCE_EXHAUSTED',
+    'Send fewer or smaller items; the limits are in docs/attestation.md.',
+  ),
+  activation_proof: row(
+    'PERMISSION_DENIED',
+    'The answer was not made by the chip that was challenged, or not for this connection; attest again.',
+  ),
+  // config
+  config_unreadable: row(
+    'FAILED_PRECONDITION',
+    'Check the path and the permissions of the file, or give another with -config.',
+  ),
+  config_invalid: row(
+    'FAILED_PRECONDITION',
+    'Correct the places that are named; `validate` shows all of them at once.',
+  ),
+  // host: this machine's TPM, processes and files
+  native_library_missing: row(
+    'UNAVAILABLE',
+    'Install the named package: apt install libtss2-esys-3.0.2-0 libtss2-mu0 libtss2-tctildr0.',
+  ),
+  tpm_tcti_invalid: row(
+    'INVALID_ARGUMENT',
+    'Write the TPM as device:/dev/tpmrm0 or swtpm:path=/run/x.sock, and install the libtss2-tcti-* package of that kind.',
+  ),
+  tpm_device_missing: row(
+    'UNAVAILABLE',
+    'Enable the TPM in the firmware setup and load its kernel driver; ls /dev/tpmrm0 must show it.',
+  ),
+  tpm_permission: row(
+    'UNAVAILABLE',
+    'Put the user of this process into the group that owns the device, usually tss.',
+  ),
+  tpm_unavailable: row(
+    'UNAVAILABLE',
+    'Look at the kernel log for lines about tpm; nothing has to be restarted, the next call opens the chip again.',
+  ),
+  tpm_timeout: row(
+    'UNAVAILABLE',
+    'Look at the kernel log for lines about tpm; nothing has to be restarted, the next call opens the chip again.',
+  ),
+  tpm_lockout: row(
+    'UNAVAILABLE',
+    'Wait for the lockout to end or reset it with tpm2_dictionarylockout --clear-lockout.',
+  ),
+  tpm_auth_failed: row(
+    'FAILED_PRECONDITION',
+    "Give the endorsement hierarchy's authorisation value to the agent as a credential.",
+  ),
+  tpm_command_failed: row('INTERNAL', 'Look the response code up with tpm2_rc_decode.'),
+  tpm_credential_refused: row(
+    'FAILED_PRECONDITION',
+    'Attest again: the credential was made for another endorsement or attestation key.',
+  ),
+  tpm_key_unavailable: row(
+    'FAILED_PRECONDITION',
+    'Run `touchmark inspect tpm` to see which endorsement keys the chip has.',
+  ),
+  tpm_argument_invalid: row('INVALID_ARGUMENT', 'This is a defect in the caller; report it.'),
+  peer_unknown: row(
+    'PERMISSION_DENIED',
+    'Connect to the Unix socket directly, from a running process on this host.',
+  ),
+  peer_gone: row(
+    'PERMISSION_DENIED',
+    'The process ended while it was being looked at; connect again from one that stays.',
+  ),
+  peer_other_namespace: row(
+    'PERMISSION_DENIED',
+    "Run the process in the pid namespace of the agent or share the host's: its number means nothing here.",
+  ),
+  proc_unreadable: row(
+    'PERMISSION_DENIED',
+    'Give the agent CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH and mount /proc without hidepid.',
+  ),
+  hash_refused: row(
+    'FAILED_PRECONDITION',
+    'Raise the size or time limit for hashing, or use selectors that need no hash.',
+  ),
+  hash_changed: row('ABORTED', 'The file was written while it was hashed; try again when it is at rest.'),
+  file_too_large: row(
+    'INVALID_ARGUMENT',
+    'Look at what wrote this file: it is larger than anything expected there.',
+  ),
+  directory_locked: row(
+    'FAILED_PRECONDITION',
+    'Stop the process that holds the directory, or choose another directory.',
+  ),
+  listen_fds_invalid: row(
+    'FAILED_PRECONDITION',
+    'Check the .socket unit: what systemd passed does not fit LISTEN_FDS and LISTEN_FDNAMES.',
+  ),
+  swtpm_missing: row('FAILED_PRECONDITION', 'Install it: apt install swtpm swtpm-tools.'),
+  swtpm_failed: row('UNAVAILABLE', 'Run the named program by hand to see what it says.'),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorTable;
