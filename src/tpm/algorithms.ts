@@ -1,0 +1,108 @@
+import { hash } from 'node:crypto';
+import { TouchmarkError } from '../errors.js';
+
+/** TPM_ALG_ID values (TCG Algorithm Registry) that this house understands. */
+export const alg = {
+  rsa: 0x0001,
+  sha1: 0x0004,
+  aes: 0x0006,
+  sha256: 0x000b,
+  sha384: 0x000c,
+  sha512: 0x000d,
+  null: 0x0010,
+  rsassa: 0x0014,
+  rsapss: 0x0016,
+  ecdsa: 0x0018,
+  ecc: 0x0023,
+  cfb: 0x0043,
+} as const;
+
+export type HashName = 'sha1' | 'sha256' | 'sha384' | 'sha512';
+export type CurveName = 'P-256' | 'P-384' | 'P-521';
+
+interface HashRow {
+  name: HashName;
+  id: number;
+  /** Digest size in bytes. */
+  size: number;
+}
+
+interface CurveRow {
+  name: CurveName;
+  /** TPM_ECC_CURVE. */
+  id: number;
+  /** Size of one coordinate in bytes. */
+  size: number;
+  /** What OpenSSL, and so node:crypto, calls it. */
+  openssl: string;
+}
+
+const hashes: readonly HashRow[] = [
+  { name: 'sha1', id: alg.sha1, size: 20 },
+  { name: 'sha256', id: alg.sha256, size: 32 },
+  { name: 'sha384', id: alg.sha384, size: 48 },
+  { name: 'sha512', id: alg.sha512, size: 64 },
+];
+
+const curves: readonly CurveRow[] = [
+  { name: 'P-256', id: 0x0003, size: 32, openssl: 'prime256v1' },
+  { name: 'P-384', id: 0x0004, size: 48, openssl: 'secp384r1' },
+  { name: 'P-521', id: 0x0005, size: 66, openssl: 'secp521r1' },
+];
+
+/** The hash that a TPM_ALG_ID names. */
+export function hashById(id: number): HashRow {
+  return found(
+    hashes.find((row) => row.id === id),
+    `hash algorithm ${hex16(id)} is not supported`,
+  );
+}
+
+/** The hash that a bank or scheme is called by, such as `sha256`. */
+export function hashByName(name: string): HashRow {
+  return found(
+    hashes.find((row) => row.name === name),
+    `hash algorithm ${JSON.stringify(name)} is not supported`,
+  );
+}
+
+/** Whether a text is the name of a hash, and so of a PCR bank, that is understood. */
+export function isHashName(name: string): name is HashName {
+  return hashes.some((row) => row.name === name);
+}
+
+export function curveById(id: number): CurveRow {
+  return found(
+    curves.find((row) => row.id === id),
+    `curve ${hex16(id)} is not supported`,
+  );
+}
+
+export function curveByName(name: CurveName): CurveRow {
+  return found(
+    curves.find((row) => row.name === name),
+    `curve ${JSON.stringify(name)} is not supported`,
+  );
+}
+
+export function curveByOpensslName(name: string): CurveRow {
+  return found(
+    curves.find((row) => row.openssl === name),
+    `curve ${JSON.stringify(name)} is not supported`,
+  );
+}
+
+/** Hashes the parts one after another, without joining them first where one is enough. */
+export function digest(name: HashName, ...parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts;
+  return hash(name, parts.length === 1 && only ? only : Buffer.concat(parts), 'buffer');
+}
+
+export function hex16(value: number): string {
+  return `0x${value.toString(16).padStart(4, '0')}`;
+}
+
+function found<Row>(row: Row | undefined, message: string): Row {
+  if (row === undefined) throw new TouchmarkError('tpm_algorithm_unsupported', message);
+  return row;
+}

@@ -1,0 +1,81 @@
+import { TouchmarkError } from '../errors.js';
+import { digest, type HashName, hashById, hashByName } from './algorithms.js';
+import { atMost, type Reader } from './reader.js';
+import { join, u8, u16, u32 } from './writer.js';
+
+/** One bank of a TPML_PCR_SELECTION; `pcrs` ascending, without repetition. */
+export interface PcrSelection {
+  bank: HashName;
+  pcrs: readonly number[];
+}
+
+/** Values by PCR index, of one bank. */
+export type PcrValues = ReadonlyMap<number, Uint8Array>;
+
+/** How many PCRs a PC Client platform has. */
+export const PCR_COUNT = 24;
+const MAX_BANKS = 4;
+
+/** Reads a TPML_PCR_SELECTION. The bitmap is little-endian by byte; every bank at most once, in the order in which they are written. */
+export function readSelections(reader: Reader): PcrSelection[] {
+  const count = atMost(reader.u32(), MAX_BANKS, 'TPML_PCR_SELECTION');
+  return Array.from({ length: count }, () => {
+    const bank = hashById(reader.u16()).name;
+    const bitmap = reader.bytes(atMost(reader.u8(), PCR_COUNT / 8, 'TPMS_PCR_SELECTION'));
+    const pcrs = [...bitmap].flatMap((byte, at) => bitsOf(byte).map((bit) => at * 8 + bit));
+    return { bank, pcrs };
+  });
+}
+
+/** Writes a TPML_PCR_SELECTION with bitmaps of three bytes, as chips do. */
+export function serialiseSelections(selections: readonly PcrSelection[]): Uint8Array {
+  const banks = selections.map(({ bank, pcrs }) => {
+    const bitmap = new Uint8Array(PCR_COUNT / 8);
+    for (const pcr of pcrs) {
+      const at = checkPcr(pcr) >> 3;
+      bitmap[at] = (bitmap[at] ?? 0) | (1 << (pcr & 7));
+    }
+    return join(u16(hashByName(bank).id), u8(bitmap.length), bitmap);
+  });
+  return join(u32(banks.length), ...banks);
+}
+
+/**
+ * The digest that a quote holds: H over the values in ascending order. `hash` is that of the signing scheme, not of the bank.
+ * A PCR without a value is an error, never a zero.
+ */
+export function pcrDigest(hash: HashName, selection: PcrSelection, values: PcrValues): Uint8Array {
+  const size = hashByName(selection.bank).size;
+  const ordered = [...selection.pcrs].sort((a, b) => a - b);
+  const parts = ordered.map((pcr) => {
+    const value = values.get(pcr);
+    if (value?.length === size) return value;
+    const problem = value ? `has ${value.length} bytes instead of ${size}` : 'is missing';
+    throw new TouchmarkError(
+      'pcr_values_invalid',
+      `the value of PCR ${pcr} in bank ${selection.bank} ${problem}`,
+    );
+  });
+  return digest(hash, ...parts);
+}
+
+/** `sha256:0,1,7`, as operators write it. */
+export function describeSelection(selections: readonly PcrSelection[]): string {
+  if (selections.length === 0) return 'nothing';
+  return selections
+    .map(({ bank, pcrs }) => `${bank}:${pcrs.length === 0 ? 'none' : pcrs.join(',')}`)
+    .join('+');
+}
+
+/** @throws TouchmarkError `pcr_selection_invalid` */
+export function checkPcr(pcr: number): number {
+  if (Number.isInteger(pcr) && pcr >= 0 && pcr < PCR_COUNT) return pcr;
+  throw new TouchmarkError(
+    'pcr_selection_invalid',
+    `PCR ${pcr} does not exist, there are 0 to ${PCR_COUNT - 1}`,
+  );
+}
+
+function bitsOf(byte: number): number[] {
+  return [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (byte & (1 << bit)) !== 0);
+}

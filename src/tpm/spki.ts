@@ -1,0 +1,112 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { TouchmarkError } from '../errors.js';
+import { type CurveName, curveByName, digest } from './algorithms.js';
+import type { TpmPublic } from './public.js';
+import { join, padded } from './writer.js';
+
+/** A public key without any encoding around it, whether it came out of a TPMT_PUBLIC or out of a certificate. */
+export type PlainKey =
+  | { type: 'rsa'; modulus: Uint8Array; exponent: number }
+  | { type: 'ecc'; curve: CurveName; x: Uint8Array; y: Uint8Array };
+
+const RSA_ENCRYPTION = '06092a864886f70d0101010500';
+const EC_PUBLIC_KEY = '06072a8648ce3d0201';
+const curveOids: Record<CurveName, string> = {
+  'P-256': '06082a8648ce3d030107',
+  'P-384': '06052b81040022',
+  'P-521': '06052b81040023',
+};
+
+/** The key in a TPMT_PUBLIC, with the exponent that 0 stands for. */
+export function plainKeyOf(key: TpmPublic): PlainKey {
+  if (key.type === 'ecc') return { type: 'ecc', curve: key.curve, x: key.x, y: key.y };
+  return { type: 'rsa', modulus: key.modulus, exponent: key.exponent === 0 ? 65537 : key.exponent };
+}
+
+/**
+ * SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) in its one encoding: rsaEncryption with NULL, or a named curve with the uncompressed
+ * point. One key gives one encoding, however the source wrote it, so its hash can name the key.
+ */
+export function spkiOf(key: PlainKey): Uint8Array {
+  if (key.type === 'rsa') {
+    const numbers = der(0x30, join(integer(key.modulus), integer(exponentBytes(key.exponent))));
+    return der(0x30, join(der(0x30, hex(RSA_ENCRYPTION)), bitString(numbers)));
+  }
+  const { size } = curveByName(key.curve);
+  const point = join(Uint8Array.of(4), coordinate(key.x, size), coordinate(key.y, size));
+  return der(0x30, join(der(0x30, join(hex(EC_PUBLIC_KEY), hex(curveOids[key.curve]))), bitString(point)));
+}
+
+/** Lower-case hex SHA-256 of the SubjectPublicKeyInfo. */
+export function spkiHash(key: PlainKey): string {
+  return Buffer.from(digest('sha256', spkiOf(key))).toString('hex');
+}
+
+/** What names an endorsement key everywhere: lower-case hex SHA-256 of the SubjectPublicKeyInfo rebuilt out of its TPMT_PUBLIC. */
+export function ekHash(key: TpmPublic): string {
+  return spkiHash(plainKeyOf(key));
+}
+
+/**
+ * The key for node:crypto. OpenSSL refuses a point that is not on its curve.
+ * @throws TouchmarkError `tpm_key_invalid`
+ */
+export function keyObjectOf(key: PlainKey): KeyObject {
+  const spki = spkiOf(key);
+  try {
+    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  } catch (cause) {
+    throw new TouchmarkError('tpm_key_invalid', `the public key is not a valid ${describeKey(key)} key`, {
+      cause,
+    });
+  }
+}
+
+/** `RSA-2048`, `P-256`: for messages. */
+export function describeKey(key: PlainKey): string {
+  return key.type === 'rsa' ? `RSA-${modulusBits(key.modulus)}` : key.curve;
+}
+
+/** Bits of an RSA modulus, leading zeros not counted. */
+export function modulusBits(modulus: Uint8Array): number {
+  const start = modulus.findIndex((byte) => byte !== 0);
+  const first = modulus[start];
+  return first === undefined ? 0 : (modulus.length - start) * 8 - (Math.clz32(first) - 24);
+}
+
+function coordinate(value: Uint8Array, size: number): Uint8Array {
+  if (value.length > size) {
+    const message = `a coordinate of ${value.length} bytes is too long for its curve`;
+    throw new TouchmarkError('tpm_key_invalid', message);
+  }
+  return padded(value, size);
+}
+
+function exponentBytes(exponent: number): Uint8Array {
+  const out = Buffer.alloc(4);
+  out.writeUInt32BE(exponent);
+  return out;
+}
+
+/** DER INTEGER of an unsigned number: leading zeros cut, one put back where the first bit is set. */
+function integer(value: Uint8Array): Uint8Array {
+  let start = 0;
+  while (start < value.length - 1 && value[start] === 0) start += 1;
+  const trimmed = value.subarray(start);
+  return der(0x02, (trimmed[0] ?? 0) >= 0x80 ? join(Uint8Array.of(0), trimmed) : trimmed);
+}
+
+function bitString(content: Uint8Array): Uint8Array {
+  return der(0x03, join(Uint8Array.of(0), content));
+}
+
+function der(tag: number, content: Uint8Array): Uint8Array {
+  const { length } = content;
+  if (length < 0x80) return join(Uint8Array.of(tag, length), content);
+  if (length < 0x100) return join(Uint8Array.of(tag, 0x81, length), content);
+  return join(Uint8Array.of(tag, 0x82, length >> 8, length & 0xff), content);
+}
+
+function hex(text: string): Uint8Array {
+  return Buffer.from(text, 'hex');
+}
