@@ -1,0 +1,164 @@
+import { join } from 'node:path';
+import { parseSpiffeId, type TrustDomain, trustDomainFromOperator } from '../spiffe/id.js';
+import type { Values } from './check.js';
+import type { Administrator, Role, ServerConfig, TpmAttestationConfig } from './server-config.js';
+
+/** Names a key and what is wrong with it, where one key's value alone could not show it. */
+export type Complain = (path: string, message: string) => void;
+
+/** Puts checked values into their places; rules that span several keys are complained of. */
+export function buildServerConfig(values: Values, complain: Complain): ServerConfig {
+  checkLifetimes(values, complain);
+  const upstreamAuthority = buildUpstream(values, complain);
+  return {
+    trustDomain: buildTrustDomain(values, complain),
+    dataDir: values.string('data_dir'),
+    socketPath: values.string('socket_path'),
+    bindAddress: values.string('bind_address'),
+    bindPort: values.number('bind_port'),
+    log: buildLog(values),
+    audit: values.boolean('audit_log'),
+    ca: {
+      keyType: values.string('ca.key_type') as ServerConfig['ca']['keyType'],
+      ttl: values.number('ca.ttl'),
+      subject: {
+        country: values.string('ca.subject.country'),
+        organization: values.string('ca.subject.organization'),
+        commonName: values.string('ca.subject.common_name'),
+      },
+    },
+    jwt: {
+      issuer: values.string('jwt.issuer'),
+      keyType: values.string('jwt.key_type') as ServerConfig['jwt']['keyType'],
+    },
+    svid: {
+      x509Ttl: values.number('svid.x509_ttl'),
+      jwtTtl: values.number('svid.jwt_ttl'),
+      agentTtl: values.number('svid.agent_ttl'),
+    },
+    bundleRefreshHint: values.number('bundle_refresh_hint'),
+    weakSelectors: values.string('weak_selectors') as ServerConfig['weakSelectors'],
+    ...buildPlugins(values),
+    ...(upstreamAuthority ? { upstreamAuthority } : {}),
+    attestation: buildAttestation(values),
+    administrators: buildAdministrators(values, complain),
+    ...(values.boolean('rate_limits.enabled') ? { rateLimits: buildRateLimits(values) } : {}),
+  };
+}
+
+export function buildTrustDomain(values: Values, complain: Complain): TrustDomain {
+  try {
+    return trustDomainFromOperator(values.string('trust_domain'));
+  } catch (error) {
+    if (values.string('trust_domain') !== '') complain('trust_domain', String((error as Error).message));
+    return '' as TrustDomain;
+  }
+}
+
+export function buildLog(values: Values): ServerConfig['log'] {
+  return {
+    level: values.string('log.level') as ServerConfig['log']['level'],
+    format: values.string('log.format') as ServerConfig['log']['format'],
+  };
+}
+
+/**
+ * An authority signs until five sixths of its life are over, so an SVID may last a sixth of it and no longer;
+ * otherwise it would be cut short silently.
+ */
+function checkLifetimes(values: Values, complain: Complain): void {
+  const most = Math.floor(values.number('ca.ttl') / 6);
+  for (const path of ['svid.x509_ttl', 'svid.agent_ttl', 'svid.jwt_ttl']) {
+    if (values.number(path) <= most) continue;
+    complain(
+      path,
+      `${values.number(path)} s is more than a sixth of ca.ttl (${most} s): lengthen ca.ttl or shorten this`,
+    );
+  }
+}
+
+function buildUpstream(values: Values, complain: Complain): ServerConfig['upstreamAuthority'] {
+  const present = ['type', 'cert_file', 'key_file'].some((name) => values.has(`upstream_authority.${name}`));
+  if (!present) return undefined;
+  for (const name of ['type', 'cert_file', 'key_file']) {
+    if (!values.has(`upstream_authority.${name}`))
+      complain(`upstream_authority.${name}`, 'this key is required');
+  }
+  return {
+    type: 'disk',
+    certFile: values.string('upstream_authority.cert_file'),
+    keyFile: values.string('upstream_authority.key_file'),
+    bundleFile: values.string('upstream_authority.bundle_file'),
+  };
+}
+
+function buildPlugins(values: Values): Pick<ServerConfig, 'keyManager' | 'datastore'> {
+  const dataDir = values.string('data_dir');
+  const keyPath = values.string('key_manager.path') || join(dataDir, 'keys.json');
+  return {
+    keyManager:
+      values.string('key_manager.type') === 'memory' ? { type: 'memory' } : { type: 'disk', path: keyPath },
+    datastore: { type: 'level', path: values.string('datastore.path') || join(dataDir, 'store') },
+  };
+}
+
+function buildAttestation(values: Values): ServerConfig['attestation'] {
+  const caBundleFiles = values.strings('attestation.x509pop.ca_bundle_files');
+  return {
+    ...(values.boolean('attestation.tpm.enabled') ? { tpm: buildTpm(values) } : {}),
+    ...(values.boolean('attestation.join_token.enabled') ? { joinToken: {} } : {}),
+    ...(caBundleFiles.length > 0 ? { x509pop: { caBundleFiles } } : {}),
+  };
+}
+
+function buildTpm(values: Values): TpmAttestationConfig {
+  const at = (name: string) => `attestation.tpm.${name}`;
+  return {
+    enrol: values.string(at('enrol')) as TpmAttestationConfig['enrol'],
+    anyGenuineAlgorithm: values.string(
+      at('any_genuine_algorithm'),
+    ) as TpmAttestationConfig['anyGenuineAlgorithm'],
+    vendorAnchors: values.boolean(at('vendor_anchors')),
+    anchorPaths: values.strings(at('anchor_paths')),
+    expiredCertificates: values.string(
+      at('expired_certificates'),
+    ) as TpmAttestationConfig['expiredCertificates'],
+    pcrBank: values.string(at('pcr_bank')) as TpmAttestationConfig['pcrBank'],
+    pcrs: values.numbers(at('pcrs')),
+    challengeTimeout: values.number(at('challenge_timeout')),
+    approval: {
+      perAddress: values.number(at('approval_per_address')),
+      total: values.number(at('approval_total')),
+      ttl: values.number(at('approval_ttl')),
+    },
+    suspectGrace: values.number(at('suspect_grace')),
+    reattestInterval: values.number(at('reattest_interval')),
+  };
+}
+
+function buildAdministrators(values: Values, complain: Complain): Administrator[] {
+  return Array.from({ length: values.count('administrator') }, (_, index) => {
+    const at = (name: string) => `administrator.${index}.${name}`;
+    const role = values.string(at('role')) as Role;
+    if (!values.has(at('role'))) complain(at('role'), 'this key is required');
+    if (values.has(at('spiffe_id')) === values.has(at('uid'))) {
+      complain(`administrator.${index}`, 'name either a spiffe_id or a uid');
+    }
+    if (!values.has(at('spiffe_id'))) return { uid: values.number(at('uid')), role };
+    const spiffeId = values.string(at('spiffe_id'));
+    try {
+      parseSpiffeId(spiffeId);
+    } catch (error) {
+      complain(at('spiffe_id'), (error as Error).message);
+    }
+    return { spiffeId, role };
+  });
+}
+
+function buildRateLimits(values: Values): NonNullable<ServerConfig['rateLimits']> {
+  return {
+    attest: values.number('rate_limits.attest'),
+    sign: values.number('rate_limits.sign'),
+    postStatus: values.number('rate_limits.post_status'),
+  };
+}
