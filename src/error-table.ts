@@ -413,10 +413,6 @@ export const errorTable = {
     'ABORTED',
     'Attest again: the node or its host was changed while this attestation ran.',
   ),
-  node_banned: row(
-    'PERMISSION_DENIED',
-    'An operator banned it: delete the agent, or release the host, to let it in again.',
-  ),
   node_stale: row(
     'PERMISSION_DENIED',
     'Open a session first; identities are issued to hosts that are heard from.',

@@ -1,0 +1,42 @@
+/**
+ * Everything that the audit log can say, declared once: docs/operations.md is written from it. An audit line never holds a
+ * token, a key, or the body of an SVID; where one must be told from another, it holds a digest, a serial or an id.
+ */
+export const auditEvents = {
+  rpc: 'A call to the server’s API ended, whatever its outcome.',
+  'server.started': 'The server is ready to answer.',
+  'server.stopping': 'The server begins to stop.',
+  'server.svid_rotated': 'The server took a new SVID of its own into use.',
+  'entry.pruned': 'An entry reached its end and was removed.',
+  'node.serial_promoted':
+    'A node presented the SVID of its last renewal for the first time; the one before is void.',
+  'authority.changed': 'The bundle or an authority that signs changed.',
+} as const;
+
+export type AuditEvent = keyof typeof auditEvents;
+
+/** The fields that an `rpc` line may carry beside the caller and the outcome, with what they mean. */
+export const auditFields = {
+  agent_id: 'The agent that the call is about.',
+  agent_version: 'What the agent says its version is.',
+  attestation_type: 'How the node proved itself.',
+  audience: 'For whom a JWT-SVID was made.',
+  authority_id: 'The authority that was prepared, activated, tainted or revoked.',
+  count: 'How many items the call had.',
+  csr_sha256: 'SHA-256 of the certificate request, hex.',
+  entry_ids: 'The entries that the call is about, the first 20 of them.',
+  expires_at: 'When what was issued ends, Unix seconds.',
+  failed: 'How many items of a batch failed.',
+  host_id: 'The host that the call is about.',
+  level: 'The level of logging that was set.',
+  mode: 'How entries that federate with a deleted bundle are treated.',
+  parent_id: 'The parent of a created entry, when all of the call have the same.',
+  reason: 'Why an agent was refused.',
+  serial: 'Serial number of the certificate that was issued, hex.',
+  spiffe_id: 'The identity that the call is about.',
+  subject_key_id: 'The upstream authority that was tainted or revoked.',
+  trust_domains: 'The foreign trust domains that the call is about.',
+} as const;
+
+export type AuditField = keyof typeof auditFields;
+export type AuditFields = Partial<Record<AuditField, string | number | readonly string[]>>;
