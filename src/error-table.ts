@@ -494,6 +494,64 @@ export const errorTable = {
   ),
   session_replaced: row('ABORTED', 'The node opened a newer session; close this one.'),
   session_not_node: row('PERMISSION_DENIED', 'Only attested nodes open sessions, with their current SVID.'),
+  // server: datastore, keys, authorities, issuing
+  datastore_conflict: row('ABORTED', 'Read the record again and repeat the change; somebody was faster.'),
+  datastore_full: row('RESOURCE_EXHAUSTED', 'Free space on the disk of the datastore and repeat the change.'),
+  datastore_failed: row('INTERNAL', 'Look at the cause in the log, and check the disk and its permissions.'),
+  datastore_locked: row(
+    'FAILED_PRECONDITION',
+    'Stop the other server, or give this one a data_dir of its own.',
+  ),
+  datastore_corrupt: row(
+    'DATA_LOSS',
+    'Restore the directory from a backup; it is not started with as it is.',
+  ),
+  datastore_format_unknown: row(
+    'FAILED_PRECONDITION',
+    'Run the version of Touchmark that wrote the datastore.',
+  ),
+  key_file_permissions: row('FAILED_PRECONDITION', "Make the key file the owner's alone: chmod 0600 FILE."),
+  key_file_invalid: row(
+    'DATA_LOSS',
+    'Restore the key file from a backup, or remove it to make new authorities.',
+  ),
+  key_file_failed: row('INTERNAL', "Check the disk and the permissions of the key file's directory."),
+  authority_id_missing: row(
+    'INVALID_ARGUMENT',
+    'Give the ID of the authority, as `localauthority show` prints it.',
+  ),
+  authority_unknown: row('INVALID_ARGUMENT', 'Give the ID of an authority that `localauthority show` lists.'),
+  authority_in_use: row('INVALID_ARGUMENT', 'Prepare and activate another authority first.'),
+  authority_not_prepared: row(
+    'FAILED_PRECONDITION',
+    'Run `localauthority prepare` and activate what it returns.',
+  ),
+  authority_not_old: row(
+    'INVALID_ARGUMENT',
+    'Only an authority that another has replaced can be tainted or revoked.',
+  ),
+  authority_tainted: row(
+    'FAILED_PRECONDITION',
+    'It is tainted already: revoke it when all SVIDs are replaced.',
+  ),
+  authority_not_tainted: row(
+    'FAILED_PRECONDITION',
+    'Taint it first, so that SVIDs are replaced before it goes.',
+  ),
+  authority_has_upstream: row(
+    'FAILED_PRECONDITION',
+    'Use `upstreamauthority taint` and `upstreamauthority revoke`.',
+  ),
+  upstream_authority_missing: row(
+    'FAILED_PRECONDITION',
+    'Configure an upstream authority, or use `localauthority`.',
+  ),
+  upstream_authority_invalid: row(
+    'FAILED_PRECONDITION',
+    'Correct cert_file, key_file or bundle_file of the upstream authority.',
+  ),
+  authority_unavailable: row('UNAVAILABLE', 'Look in the log for why no new authority could be made.'),
+  issued_mismatch: row('INTERNAL', 'Report this defect: what was signed is not what was asked for.'),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorTable;
