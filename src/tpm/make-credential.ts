@@ -87,8 +87,14 @@ function rsaSeed(ek: RsaPublic): Seed {
   const seed = randomBytes(hashByName(ek.nameAlg).size);
   const key = keyObjectOf(plainKeyOf(ek));
   const padding = constants.RSA_PKCS1_OAEP_PADDING;
-  const encryptedSecret = publicEncrypt({ key, padding, oaepHash: ek.nameAlg, oaepLabel: IDENTITY }, seed);
-  return { seed, encryptedSecret };
+  try {
+    const encryptedSecret = publicEncrypt({ key, padding, oaepHash: ek.nameAlg, oaepLabel: IDENTITY }, seed);
+    return { seed, encryptedSecret };
+  } catch (cause) {
+    throw new TouchmarkError('tpm_key_invalid', 'nothing can be encrypted to the RSA endorsement key', {
+      cause,
+    });
+  }
 }
 
 function eccSeed(ek: EccPublic): Seed {
