@@ -552,6 +552,28 @@ export const errorTable = {
   ),
   authority_unavailable: row('UNAVAILABLE', 'Look in the log for why no new authority could be made.'),
   issued_mismatch: row('INTERNAL', 'Report this defect: what was signed is not what was asked for.'),
+  // agent: node
+  svid_unavailable: row('UNAVAILABLE', 'Try again; `touchmark-agent explain` tells what the agent waits for.'),
+  server_unreachable: row('UNAVAILABLE', 'Check server_address, server_port and the network in between.'),
+  server_untrusted: row(
+    'UNAUTHENTICATED',
+    'Check that the address is the server of this trust domain and that trust_bundle_file is its bundle.',
+  ),
+  server_unimplemented: row('UNIMPLEMENTED', 'Update the server, or configure the agent for what it can do.'),
+  server_refused: row('FAILED_PRECONDITION', 'The message is the words of the server; its log tells more.'),
+  server_answer_invalid: row('INTERNAL', 'Nothing of it was used: compare the versions of agent and server.'),
+  node_refused: row('PERMISSION_DENIED', 'Nothing to do: the agent attests again by itself.'),
+  node_banned: row('PERMISSION_DENIED', 'Evict the agent at the server to let it attest again.'),
+  node_attestation_failed: row('FAILED_PRECONDITION', 'Follow the message; the agent goes on trying.'),
+  node_secret_missing: row(
+    'FAILED_PRECONDITION',
+    'Put it into the configured file or systemd credential, readable to the agent only.',
+  ),
+  session_lost: row('UNAVAILABLE', 'Nothing to do: the agent connects again by itself.'),
+  bootstrap_missing: row(
+    'FAILED_PRECONDITION',
+    'Set trust_bundle_file to what `touchmark-server bundle show` writes.',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorTable;
