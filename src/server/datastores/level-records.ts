@@ -1,0 +1,91 @@
+/** How records lie in LevelDB: keys, values, and the sum that shows whether all of them are there. Pure. */
+import { createHash } from 'node:crypto';
+import { TouchmarkError } from '../../errors.js';
+import type { Kind, Records, Stored } from './contract.js';
+
+/** Changes when older versions of this file could not read what this one writes. */
+export const FORMAT = 1;
+
+/** The one record that every batch rewrites. */
+export const HEAD_KEY = 'head';
+
+export interface Head {
+  readonly format: number;
+  readonly epoch: string;
+  readonly revision: number;
+  /** Hex: `sumOf` every record, joined by exclusive or. */
+  readonly sum: string;
+}
+
+export const EMPTY_SUM: Uint8Array = new Uint8Array(32);
+
+export function recordKey(kind: Kind, key: string): string {
+  return `r!${kind}!${key}`;
+}
+
+/** Exclusive bounds of all records, or of those of one kind. `"` is the character after `!`. */
+export function keyRange(kind?: Kind, after = ''): { gt: string; lt: string } {
+  const prefix = kind === undefined ? 'r' : `r!${kind}`;
+  return { gt: `${prefix}!${after}`, lt: `${prefix}"` };
+}
+
+export function encodeRecord(value: unknown, revision: number): string {
+  return `${revision} ${JSON.stringify(value)}`;
+}
+
+export function revisionOf(raw: string | undefined): number {
+  return raw === undefined ? 0 : Number.parseInt(raw, 10);
+}
+
+export function decodeRecord<K extends Kind>(kind: K, dbKey: string, raw: string): Stored<Records[K]> {
+  const space = raw.indexOf(' ');
+  const revision = Number(raw.slice(0, space));
+  if (space < 1 || !Number.isSafeInteger(revision)) throw corrupt(`the record ${dbKey} has no revision`);
+  try {
+    return {
+      key: dbKey.slice(recordKey(kind, '').length),
+      value: JSON.parse(raw.slice(space + 1)) as Records[K],
+      revision,
+    };
+  } catch (cause) {
+    throw corrupt(`the record ${dbKey} is not JSON`, cause);
+  }
+}
+
+/** One record's part of the sum. Finds what a disk lost or changed; not made against somebody who writes the files. */
+export function sumOf(dbKey: string, raw: string): Uint8Array {
+  return createHash('sha256').update(`${dbKey}\0${raw}`).digest();
+}
+
+/** Adds a record to a sum, or takes it out again: both are exclusive or. */
+export function foldSum(sum: Uint8Array, part: Uint8Array): Uint8Array {
+  return sum.map((byte, i) => byte ^ (part[i] ?? 0));
+}
+
+export function encodeHead(head: Head): string {
+  return JSON.stringify(head);
+}
+
+/** @throws TouchmarkError `datastore_corrupt`, `datastore_format_unknown` */
+export function decodeHead(raw: string): Head {
+  let head: Partial<Head>;
+  try {
+    head = JSON.parse(raw) as Partial<Head>;
+  } catch (cause) {
+    throw corrupt('its head record is not JSON', cause);
+  }
+  if (head.format !== FORMAT) {
+    throw new TouchmarkError(
+      'datastore_format_unknown',
+      `the datastore has format ${String(head.format)}, this version reads format ${FORMAT}`,
+    );
+  }
+  const { epoch, revision, sum } = head;
+  const sound = typeof epoch === 'string' && typeof sum === 'string' && Number.isSafeInteger(revision);
+  if (!sound || revision === undefined) throw corrupt('its head record is incomplete');
+  return { format: FORMAT, epoch, revision, sum };
+}
+
+export function corrupt(why: string, cause?: unknown): TouchmarkError {
+  return new TouchmarkError('datastore_corrupt', `the datastore is damaged: ${why}`, { cause });
+}
