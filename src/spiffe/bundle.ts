@@ -24,3 +24,16 @@ export interface Bundle {
   readonly refreshHint: number;
   readonly sequence: bigint;
 }
+
+/** How often a bundle without a hint is fetched again, in seconds (Federation section 5). */
+export const defaultRefreshHint = 300;
+
+/** The seconds to wait before a bundle is fetched again: its hint, the default without one, and never less than `floor`. */
+export function refreshInterval(bundle: Bundle, floor = 10): number {
+  return Math.max(floor, bundle.refreshHint > 0 ? bundle.refreshHint : defaultRefreshHint);
+}
+
+/** A bundle that verifies nothing. */
+export function emptyBundle(trustDomain: TrustDomain): Bundle {
+  return { trustDomain, x509Authorities: [], jwtAuthorities: [], refreshHint: 0, sequence: 0n };
+}
