@@ -1,0 +1,4 @@
+import { memoryKeyManager } from '../../../src/server/key-managers/memory.js';
+import { testKeyManager } from './contract.js';
+
+testKeyManager('memory', async () => memoryKeyManager());
