@@ -1,15 +1,8 @@
 import type { Logger } from '../log.js';
+import type { HashName } from '../tpm/algorithms.js';
+import type { EkTemplateName } from '../tpm/ek-templates.js';
 
-/** EK templates of the TCG EK Credential Profile 2.5: L keys have fixed low-range, H keys high-range NV indices. */
-export type EkTemplate =
-  | 'rsa2048-l1'
-  | 'p256-l2'
-  | 'rsa2048-h1'
-  | 'p256-h2'
-  | 'p384-h3'
-  | 'p521-h4'
-  | 'rsa3072-h6'
-  | 'rsa4096-h7';
+export type EkTemplate = EkTemplateName;
 
 export interface EndorsementKey {
   template: EkTemplate;
@@ -19,7 +12,7 @@ export interface EndorsementKey {
   certificate?: Uint8Array;
 }
 
-export type PcrBank = 'sha1' | 'sha256' | 'sha384' | 'sha512';
+export type PcrBank = HashName;
 
 export interface PcrSelection {
   bank: PcrBank;

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLane, LaneTimeout } from '../../../native/lane.js';
+import { TouchmarkError } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import { type NativeContext, openContext } from './context.js';
+import { TpmCallError, toTouchmarkError } from './response-code.js';
+import { type OwnedScope, openScope, type TpmScope } from './scope.js';
+
+/** The one way to the chip: operations run one after the other, and each leaves the chip as it found it. */
+export interface TpmConnection {
+  /**
+   * Runs an operation. When the device fails under it, the conversation is opened anew and the operation runs once more,
+   * so it must be one that may be repeated.
+   * @throws TouchmarkError
+   */
+  operate<T>(work: (scope: TpmScope) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  tcti: string;
+  timeoutMs: number;
+  log: Logger;
+}
+
+interface State {
+  context: NativeContext | undefined;
+  /** Threads that sit in a call for which nobody waits any more. */
+  stuck: number;
+  closed: boolean;
+}
+
+/** Each stuck call holds one of libuv's four threads: the process needs the others. */
+const MAX_STUCK = 2;
+const REOPEN_PAUSE_MS = 100;
+
+export function connect(options: ConnectionOptions): TpmConnection {
+  const lane = createLane();
+  const state: State = { context: undefined, stuck: 0, closed: false };
+  return {
+    operate: (work) => lane.run(() => attempt(options, state, work, 1)),
+    close() {
+      state.closed = true;
+      return lane.run(async () => {
+        const context = state.context;
+        state.context = undefined;
+        await context?.close();
+      });
+    },
+  };
+}
+
+async function attempt<T>(
+  options: ConnectionOptions,
+  state: State,
+  work: (scope: TpmScope) => Promise<T>,
+  repeats: number,
+): Promise<T> {
+  const context = await currentContext(options, state);
+  const scope = openScope(context, options.timeoutMs);
+  try {
+    return await work(scope);
+  } catch (error) {
+    if (error instanceof LaneTimeout) throw timedOut(options, error);
+    if (!isDeviceFailure(error)) throw toTouchmarkError(error);
+    await discard(state, context);
+    if (repeats === 0) throw toTouchmarkError(error);
+    options.log.warn('the TPM failed, opening it again', { error });
+  } finally {
+    await finish(options, state, context, scope);
+  }
+  await sleep(REOPEN_PAUSE_MS);
+  return attempt(options, state, work, repeats - 1);
+}
+
+async function currentContext({ tcti, timeoutMs }: ConnectionOptions, state: State): Promise<NativeContext> {
+  if (state.closed)
+    throw new TouchmarkError('tpm_unavailable', `the TPM at ${tcti} was closed by this process`);
+  if (state.stuck >= MAX_STUCK) {
+    const message = `the TPM at ${tcti} has not answered ${state.stuck} earlier commands yet`;
+    throw new TouchmarkError('tpm_unavailable', message);
+  }
+  state.context ??= await openContext(tcti, timeoutMs);
+  return state.context;
+}
+
+/** Whatever happened: nothing of the operation stays in the chip, or else the conversation ends, which frees it there. */
+async function finish(
+  options: ConnectionOptions,
+  state: State,
+  context: NativeContext,
+  scope: OwnedScope,
+): Promise<void> {
+  if (scope.stuck !== undefined) return abandon(options, state, context, scope, scope.stuck);
+  if (state.context !== context) return;
+  const failures = await scope.release(options.timeoutMs);
+  if (failures.length === 0) return;
+  options.log.warn('a handle could not be flushed, opening the TPM again', { error: failures[0] });
+  if (failures.some((failure) => failure instanceof LaneTimeout)) state.context = undefined;
+  else await discard(state, context);
+}
+
+/** Leaves a conversation to the thread that is stuck in it; once that returns, what the operation held is flushed after all. */
+function abandon(
+  options: ConnectionOptions,
+  state: State,
+  context: NativeContext,
+  scope: OwnedScope,
+  stuck: Promise<unknown>,
+): void {
+  state.context = undefined;
+  state.stuck += 1;
+  const tidy = async () => {
+    await scope.release(options.timeoutMs);
+    await context.close();
+  };
+  stuck
+    .then(tidy, tidy)
+    .catch((error) => options.log.warn('an abandoned TPM conversation could not be closed', { error }))
+    .finally(() => {
+      state.stuck -= 1;
+    });
+}
+
+async function discard(state: State, context: NativeContext): Promise<void> {
+  state.context = undefined;
+  await context.close();
+}
+
+function isDeviceFailure(error: unknown): boolean {
+  return error instanceof TpmCallError && error.failure === 'device';
+}
+
+function timedOut({ tcti, timeoutMs }: ConnectionOptions, cause: LaneTimeout): TouchmarkError {
+  const message = `the TPM at ${tcti} did not answer a command within ${timeoutMs} ms`;
+  return new TouchmarkError('tpm_timeout', message, { cause });
+}
