@@ -466,7 +466,6 @@ export const errorTable = {
     'FAILED_PRECONDITION',
     'Look at the state of the host: touchmark-server host show.',
   ),
-  host_changed: row('ABORTED', 'Try again: the host was changed at the same time.'),
   host_name_taken: row('ALREADY_EXISTS', 'Choose another name, or rename the host that has it.'),
   host_name_invalid: row(
     'INVALID_ARGUMENT',
@@ -553,7 +552,10 @@ export const errorTable = {
   authority_unavailable: row('UNAVAILABLE', 'Look in the log for why no new authority could be made.'),
   issued_mismatch: row('INTERNAL', 'Report this defect: what was signed is not what was asked for.'),
   // agent: node
-  svid_unavailable: row('UNAVAILABLE', 'Try again; `touchmark-agent explain` tells what the agent waits for.'),
+  svid_unavailable: row(
+    'UNAVAILABLE',
+    'Try again; `touchmark-agent explain` tells what the agent waits for.',
+  ),
   server_unreachable: row('UNAVAILABLE', 'Check server_address, server_port and the network in between.'),
   server_untrusted: row(
     'UNAUTHENTICATED',

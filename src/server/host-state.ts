@@ -44,7 +44,7 @@ export interface IssuanceFacts {
 /**
  * Whether new SVIDs may be issued to (or for the workloads of) a node now. Called by every RPC that issues or that
  * hands out entries. Does not establish that the caller is this node, nor that its serial is the current one.
- * @throws TouchmarkError with the refusal's own code, see `stateTable`; `node_banned` for a banned node
+ * @throws TouchmarkError with the refusal's own code, see `stateTable`; `agent_banned` for a banned node
  */
 export function checkIssuance(facts: IssuanceFacts): void {
   const refusal = issuanceRefusal(facts);
@@ -54,7 +54,7 @@ export function checkIssuance(facts: IssuanceFacts): void {
 /** As `checkIssuance`, for those who tell the reason instead of failing with it. */
 export function issuanceRefusal(facts: IssuanceFacts): TouchmarkError | undefined {
   const { node, host, now } = facts;
-  if (node.banned) return new TouchmarkError('node_banned', `node ${node.id} is banned`);
+  if (node.banned) return new TouchmarkError('agent_banned', `node ${node.id} is banned`);
   if (node.attestationType !== 'tpm') return undefined;
   if (host === undefined)
     return new TouchmarkError('host_unknown', `the host of node ${node.id} is not known`);
