@@ -13,6 +13,7 @@ import {
   keyRange,
   recordKey,
 } from './level-records.js';
+import { type Listeners, listeners } from './listeners.js';
 import { type ReadGate, readGate } from './read-gate.js';
 
 /** Commits that wait for one another's disk write are written as one batch of at most this many. */
@@ -37,7 +38,7 @@ class LevelDatastore implements Datastore {
   readonly #path: string;
   readonly #lane: GroupLane<CommitRequest, number>;
   readonly #gate: ReadGate = readGate();
-  readonly #listeners = new Set<(commit: Commit) => void>();
+  readonly #listeners: Listeners<Commit> = listeners();
   /** Undefined while closed: for good, or because it could not be opened again. */
   #db: LevelDb | undefined;
   #head: Head;
@@ -81,8 +82,7 @@ class LevelDatastore implements Datastore {
   }
 
   subscribe(listener: (commit: Commit) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -112,7 +112,7 @@ class LevelDatastore implements Datastore {
     if (group.operations.length > 0) await this.#write(group);
     return group.staged.map((staged) => {
       if ('error' in staged) return staged;
-      if (staged.commit.writes.length > 0) this.#announce(staged.commit);
+      if (staged.commit.writes.length > 0) this.#listeners.tell(staged.commit);
       return { result: staged.commit.revision };
     });
   }
@@ -170,19 +170,6 @@ class LevelDatastore implements Datastore {
       throw corrupt(`it came back at revision ${head.revision} after ${this.#head.revision}`);
     }
     await db.batch([...this.#torn.inverse], { sync: true });
-  }
-
-  #announce(commit: Commit): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(commit);
-      } catch (error) {
-        // The commit stands and its caller must hear so; a listener that throws is a defect and must be seen too.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
   }
 
   #open(): LevelDb {
