@@ -1,20 +1,21 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { TouchmarkError } from '../errors.js';
+import { bitString, derNull, oid, sequence, unsignedInteger } from '../x509/der.js';
 import { type CurveName, curveByName, digest } from './algorithms.js';
 import type { TpmPublic } from './public.js';
-import { join, padded } from './writer.js';
+import { join, padded, u32 } from './writer.js';
 
 /** A public key without any encoding around it, whether it came out of a TPMT_PUBLIC or out of a certificate. */
 export type PlainKey =
   | { type: 'rsa'; modulus: Uint8Array; exponent: number }
   | { type: 'ecc'; curve: CurveName; x: Uint8Array; y: Uint8Array };
 
-const RSA_ENCRYPTION = '06092a864886f70d0101010500';
-const EC_PUBLIC_KEY = '06072a8648ce3d0201';
-const curveOids: Record<CurveName, string> = {
-  'P-256': '06082a8648ce3d030107',
-  'P-384': '06052b81040022',
-  'P-521': '06052b81040023',
+const rsaAlgorithm = sequence(oid('1.2.840.113549.1.1.1'), derNull);
+const ecAlgorithm = (curve: string) => sequence(oid('1.2.840.10045.2.1'), oid(curve));
+const ecAlgorithms: Record<CurveName, Uint8Array> = {
+  'P-256': ecAlgorithm('1.2.840.10045.3.1.7'),
+  'P-384': ecAlgorithm('1.3.132.0.34'),
+  'P-521': ecAlgorithm('1.3.132.0.35'),
 };
 
 /** The key in a TPMT_PUBLIC, with the exponent that 0 stands for. */
@@ -29,12 +30,12 @@ export function plainKeyOf(key: TpmPublic): PlainKey {
  */
 export function spkiOf(key: PlainKey): Uint8Array {
   if (key.type === 'rsa') {
-    const numbers = der(0x30, join(integer(key.modulus), integer(exponentBytes(key.exponent))));
-    return der(0x30, join(der(0x30, hex(RSA_ENCRYPTION)), bitString(numbers)));
+    const numbers = sequence(unsignedInteger(key.modulus), unsignedInteger(u32(key.exponent)));
+    return sequence(rsaAlgorithm, bitString(numbers));
   }
   const { size } = curveByName(key.curve);
   const point = join(Uint8Array.of(4), coordinate(key.x, size), coordinate(key.y, size));
-  return der(0x30, join(der(0x30, join(hex(EC_PUBLIC_KEY), hex(curveOids[key.curve]))), bitString(point)));
+  return sequence(ecAlgorithms[key.curve], bitString(point));
 }
 
 /** Lower-case hex SHA-256 of the SubjectPublicKeyInfo. */
@@ -80,33 +81,4 @@ function coordinate(value: Uint8Array, size: number): Uint8Array {
     throw new TouchmarkError('tpm_key_invalid', message);
   }
   return padded(value, size);
-}
-
-function exponentBytes(exponent: number): Uint8Array {
-  const out = Buffer.alloc(4);
-  out.writeUInt32BE(exponent);
-  return out;
-}
-
-/** DER INTEGER of an unsigned number: leading zeros cut, one put back where the first bit is set. */
-function integer(value: Uint8Array): Uint8Array {
-  let start = 0;
-  while (start < value.length - 1 && value[start] === 0) start += 1;
-  const trimmed = value.subarray(start);
-  return der(0x02, (trimmed[0] ?? 0) >= 0x80 ? join(Uint8Array.of(0), trimmed) : trimmed);
-}
-
-function bitString(content: Uint8Array): Uint8Array {
-  return der(0x03, join(Uint8Array.of(0), content));
-}
-
-function der(tag: number, content: Uint8Array): Uint8Array {
-  const { length } = content;
-  if (length < 0x80) return join(Uint8Array.of(tag, length), content);
-  if (length < 0x100) return join(Uint8Array.of(tag, 0x81, length), content);
-  return join(Uint8Array.of(tag, 0x82, length >> 8, length & 0xff), content);
-}
-
-function hex(text: string): Uint8Array {
-  return Buffer.from(text, 'hex');
 }
