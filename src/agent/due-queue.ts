@@ -49,7 +49,8 @@ export function createDueQueue(clock: Clock, due: (keys: readonly string[]) => v
     if (heap.length > 64 && heap.length > planned.size * 2) {
       heap = [...planned.values()].sort((a, b) => a.when - b.when);
     }
-    for (let first = heap[0]; first !== undefined && planned.get(first.key) !== first; first = heap[0]) pop(heap);
+    for (let first = heap[0]; first !== undefined && planned.get(first.key) !== first; first = heap[0])
+      pop(heap);
   }
 
   return {

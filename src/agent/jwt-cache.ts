@@ -3,6 +3,7 @@ import { hasCode, messageOf, TouchmarkError } from '../errors.js';
 import type { Bundle } from '../spiffe/bundle.js';
 import type { Entry } from '../spiffe/entry.js';
 import type { JwtIdentity } from './contract.js';
+import { checkReceivedJwt } from './received-jwt.js';
 import type { SignedJwt } from './server-api.js';
 
 export interface JwtCacheDeps {
@@ -10,8 +11,6 @@ export interface JwtCacheDeps {
   /** How many tokens are kept. */
   readonly most: number;
   sign(entryId: string, audience: readonly string[], signal: AbortSignal): Promise<SignedJwt>;
-  /** Reads and verifies a fresh token against the bundle; says which key signed it. @throws TouchmarkError */
-  check(token: string, entry: Entry, audience: readonly string[], bundle: Bundle): Promise<{ keyId: string }>;
   bundle(): Bundle | undefined;
   readonly signal: AbortSignal;
 }
@@ -43,17 +42,11 @@ export function createJwtCache(deps: JwtCacheDeps): JwtCache {
   /** Rises when everything is dropped: a token that was under way then is not kept. */
   let generation = 0;
 
-  function keep(key: string, entry: Entry, token: SignedJwt, keyId: string): void {
+  function keep(key: string, entry: Entry, identity: JwtIdentity, keyId: string): void {
     const now = deps.clock.now();
-    const refreshAt = now + (token.expiresAt * 1000 - now) / 2;
+    const refreshAt = now + (identity.expiresAt * 1000 - now) / 2;
     held.delete(key);
-    held.set(key, {
-      identity: identityOf(entry, token),
-      entryId: entry.id,
-      revision: entry.revisionNumber,
-      keyId,
-      refreshAt,
-    });
+    held.set(key, { identity, entryId: entry.id, revision: entry.revisionNumber, keyId, refreshAt });
     for (const oldest of held.keys()) {
       if (held.size <= deps.most) break;
       held.delete(oldest);
@@ -79,10 +72,11 @@ export function createJwtCache(deps: JwtCacheDeps): JwtCache {
     const bundle = deps.bundle();
     if (bundle === undefined || begun !== generation) throw unavailable(entry, 'identities were withdrawn');
     if (token.expiresAt <= unixSeconds(deps.clock)) throw unavailable(entry, 'the token has already expired');
-    const { keyId } = await deps.check(token.token, entry, audience, bundle);
-    if (begun !== generation) throw unavailable(entry, 'identities were withdrawn');
-    if (!entry.jwtSvidIncludeJti && goodKey(deps.bundle(), keyId)) keep(key, entry, token, keyId);
-    return identityOf(entry, token);
+    const now = unixSeconds(deps.clock);
+    const keyId = checkReceivedJwt(token.token, { id: entry.spiffeId, audience, bundle, now });
+    const identity = identityOf(entry, token);
+    if (!entry.jwtSvidIncludeJti && goodKey(bundle, keyId)) keep(key, entry, identity, keyId);
+    return identity;
   }
 
   function flight(key: string, entry: Entry, audience: readonly string[]): Promise<JwtIdentity> {
@@ -99,7 +93,8 @@ export function createJwtCache(deps: JwtCacheDeps): JwtCache {
       const sorted = [...new Set(audience)].sort();
       const key = JSON.stringify([entry.id, ...sorted]);
       if (key.length > LONGEST_AUDIENCE_KEY) throw unavailable(entry, 'its audiences are too long');
-      if (entry.jwtSvidIncludeJti) return untilAborted(fetch(key, entry, sorted), signal).catch(asUnavailable(entry));
+      if (entry.jwtSvidIncludeJti)
+        return untilAborted(fetch(key, entry, sorted), signal).catch(asUnavailable(entry));
       const found = usable(key, entry);
       if (found !== undefined && deps.clock.now() < found.refreshAt) return found.identity;
       try {

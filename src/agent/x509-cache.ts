@@ -158,7 +158,10 @@ export function createX509Cache(deps: X509CacheDeps): X509Cache {
 
   function entryChanged(entry: Entry): void {
     const slot = slots.get(entry.id);
-    if (slot === undefined) return fetchAhead(entry);
+    if (slot === undefined) {
+      fetchAhead(entry);
+      return;
+    }
     const held = slot.held?.identity;
     // Under another SPIFFE ID the old SVID is no longer this entry's identity: it goes before the new one comes.
     if (held !== undefined && held.entry.spiffeId !== entry.spiffeId) drop(slot);
