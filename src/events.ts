@@ -4,26 +4,37 @@
  */
 export const auditEvents = {
   rpc: 'A call to the server’s API ended, whatever its outcome.',
-  'server.started': 'The server is ready to answer.',
-  'server.stopping': 'The server begins to stop.',
-  'server.svid_rotated': 'The server took a new SVID of its own into use.',
-  'entry.pruned': 'An entry reached its end and was removed.',
-  'node.serial_promoted':
+  server_started: 'The server is ready to answer.',
+  server_stopping: 'The server begins to stop.',
+  server_svid_rotated: 'The server took a new SVID of its own into use.',
+  entry_pruned: 'An entry reached its end and was removed.',
+  node_serial_promoted:
     'A node presented the SVID of its last renewal for the first time; the one before is void.',
-  'authority.changed': 'The bundle or an authority that signs changed.',
+  authority_changed: 'The bundle or an authority that signs changed.',
+  node_attested: 'A node proved itself and got an SVID.',
+  host_enrolled: 'A chip was let in as a host.',
+  host_waits: 'A chip waits for an operator to approve it.',
+  host_suspect: 'Something about a host does not add up; its grace runs.',
+  node_seen_twice: 'Two agents hold the key of one node.',
+  host_changed: 'An operator changed a host.',
 } as const;
 
 export type AuditEvent = keyof typeof auditEvents;
 
 /** The fields that an `rpc` line may carry beside the caller and the outcome, with what they mean. */
 export const auditFields = {
+  address: 'Where the peer called from.',
   agent_id: 'The agent that the call is about.',
   agent_version: 'What the agent says its version is.',
   attestation_type: 'How the node proved itself.',
+  attestation_number: 'How many times this node has attested.',
   audience: 'For whom a JWT-SVID was made.',
   authority_id: 'The authority that was prepared, activated, tainted or revoked.',
+  change: 'What was done to a host.',
   count: 'How many items the call had.',
   csr_sha256: 'SHA-256 of the certificate request, hex.',
+  by: 'Who did it.',
+  enrolled_by: 'Why a chip was let in.',
   entry_ids: 'The entries that the call is about, the first 20 of them.',
   expires_at: 'When what was issued ends, Unix seconds.',
   failed: 'How many items of a batch failed.',
@@ -31,7 +42,7 @@ export const auditFields = {
   level: 'The level of logging that was set.',
   mode: 'How entries that federate with a deleted bundle are treated.',
   parent_id: 'The parent of a created entry, when all of the call have the same.',
-  reason: 'Why an agent was refused.',
+  reasons: 'Codes of what does not add up.',
   serial: 'Serial number of the certificate that was issued, hex.',
   spiffe_id: 'The identity that the call is about.',
   subject_key_id: 'The upstream authority that was tainted or revoked.',

@@ -12,6 +12,11 @@ export interface Rule {
   readonly roles?: readonly Role[];
   /** Operators on the Unix socket only, whatever their role. */
   readonly unixOnly?: true;
+  /**
+   * With an SVID from a tainted authority too: what a node needs to learn of the taint and to renew, while everything that
+   * signs for its workloads waits until it has. A revoked authority is believed nowhere.
+   */
+  readonly tainted?: true;
 }
 
 const READ: readonly Role[] = ['viewer', 'approver', 'policy-author', 'admin'];
@@ -20,6 +25,7 @@ const ADMIN: readonly Role[] = ['admin'];
 
 const anyone: Rule = { any: true };
 const agent: Rule = { agent: true };
+const agentRenewing: Rule = { agent: true, tainted: true };
 const downstream: Rule = { downstream: true };
 const read: Rule = { roles: READ };
 const enrol: Rule = { roles: ENROL };
@@ -34,9 +40,9 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     DeleteAgent: admin,
     BanAgent: admin,
     AttestAgent: anyone,
-    RenewAgent: agent,
+    RenewAgent: agentRenewing,
     CreateJoinToken: admin,
-    PostStatus: agent,
+    PostStatus: agentRenewing,
   },
   'spire.api.server.bundle.v1.Bundle': {
     CountBundles: read,
@@ -45,7 +51,7 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     PublishJWTAuthority: downstream,
     PublishWITAuthority: downstream,
     ListFederatedBundles: read,
-    GetFederatedBundle: { agent: true, roles: READ },
+    GetFederatedBundle: { agent: true, roles: READ, tainted: true },
     BatchCreateFederatedBundle: admin,
     BatchUpdateFederatedBundle: admin,
     BatchSetFederatedBundle: admin,
@@ -58,8 +64,8 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     BatchCreateEntry: admin,
     BatchUpdateEntry: admin,
     BatchDeleteEntry: admin,
-    GetAuthorizedEntries: agent,
-    SyncAuthorizedEntries: agent,
+    GetAuthorizedEntries: agentRenewing,
+    SyncAuthorizedEntries: agentRenewing,
   },
   'spire.api.server.svid.v1.SVID': {
     MintX509SVID: admin,
@@ -118,7 +124,7 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     ReleaseHost: admin,
   },
   'touchmark.session.v1.Session': {
-    Open: agent,
+    Open: agentRenewing,
   },
   // Offered on the Unix socket only.
   'grpc.health.v1.Health': { Check: anyone, List: anyone, Watch: anyone },

@@ -1,0 +1,105 @@
+import { create } from '@bufbuild/protobuf';
+import { TouchmarkError } from '../../errors.js';
+import type { Entry } from '../../spiffe/entry.js';
+import type { TrustDomain } from '../../spiffe/id.js';
+import type { Selector } from '../../spiffe/selector.js';
+import {
+  type EntryMask,
+  EntrySchema,
+  SelectorSchema,
+  type Entry as WireEntry,
+} from '../../wire/gen/spire/types_pb.js';
+import type { EntryDraft } from '../entries.js';
+import { applyMask, masked } from '../masks.js';
+import { spiffeIdToWire } from './convert.js';
+import { domainFromWire, memberFromWire } from './fields.js';
+
+/** A fresh message, masked; nobody else holds it. */
+export function entryToWire(entry: Entry, mask?: EntryMask): WireEntry {
+  const { spiffeId, parentId, selectors, federatesWith, dnsNames, expiresAt, revisionNumber, createdAt } =
+    entry;
+  const { disableX509SvidPrefetch, jwtSvidIncludeJti } = entry;
+  const message = create(EntrySchema, {
+    id: entry.id,
+    spiffeId: spiffeIdToWire(spiffeId),
+    parentId: spiffeIdToWire(parentId),
+    selectors: selectors.map((selector) => create(SelectorSchema, selector)),
+    x509SvidTtl: entry.x509SvidTtl,
+    jwtSvidTtl: entry.jwtSvidTtl,
+    federatesWith: [...federatesWith],
+    admin: entry.admin,
+    downstream: entry.downstream,
+    expiresAt: BigInt(expiresAt),
+    dnsNames: [...dnsNames],
+    revisionNumber: BigInt(revisionNumber),
+    storeSvid: entry.storeSvid,
+    hint: entry.hint,
+    createdAt: BigInt(createdAt),
+    additionalAttributes: { disableX509SvidPrefetch, jwtSvidIncludeJti },
+  });
+  return applyMask(EntrySchema, message, mask, 'id');
+}
+
+/** What an operator asks for in BatchCreateEntry. */
+export function draftFromWire(wire: WireEntry, domain: TrustDomain): EntryDraft {
+  return { id: wire.id, ...fieldsFromWire(wire, domain, undefined, undefined) };
+}
+
+/** What BatchUpdateEntry makes of an entry: the fields of the mask from the request, the others as they are. */
+export function changeFromWire(
+  wire: WireEntry,
+  domain: TrustDomain,
+  mask: EntryMask | undefined,
+): (before: Entry) => EntryDraft {
+  if (wire.id === '') throw new TouchmarkError('argument_invalid', 'entry.id is empty');
+  return (before) => ({ id: wire.id, ...fieldsFromWire(wire, domain, mask, before) });
+}
+
+/** Field by field: from the request where the mask says so, else from `before`. */
+function fieldsFromWire(
+  wire: WireEntry,
+  domain: TrustDomain,
+  mask: EntryMask | undefined,
+  before: Entry | undefined,
+): Omit<EntryDraft, 'id'> {
+  const take = <T>(
+    field: Exclude<keyof EntryMask, '$typeName' | '$unknown'>,
+    old: T | undefined,
+    read: () => T,
+  ): T => (old === undefined || masked(mask, field) ? read() : old);
+  const more = 'additionalAttributes';
+  return {
+    spiffeId: take('spiffeId', before?.spiffeId, () =>
+      memberFromWire('entry.spiffe_id', wire.spiffeId, domain),
+    ),
+    parentId: take('parentId', before?.parentId, () =>
+      memberFromWire('entry.parent_id', wire.parentId, domain),
+    ),
+    selectors: take('selectors', before?.selectors, () => selectorsFromWire(wire)),
+    x509SvidTtl: take('x509SvidTtl', before?.x509SvidTtl, () => wire.x509SvidTtl),
+    jwtSvidTtl: take('jwtSvidTtl', before?.jwtSvidTtl, () => wire.jwtSvidTtl),
+    federatesWith: take('federatesWith', before?.federatesWith, () =>
+      wire.federatesWith.map((name) => domainFromWire('entry.federates_with', name)),
+    ),
+    admin: take('admin', before?.admin, () => wire.admin),
+    downstream: take('downstream', before?.downstream, () => wire.downstream),
+    expiresAt: take('expiresAt', before?.expiresAt, () => Number(wire.expiresAt)),
+    dnsNames: take('dnsNames', before?.dnsNames, () => [...wire.dnsNames]),
+    storeSvid: take('storeSvid', before?.storeSvid, () => wire.storeSvid),
+    hint: take('hint', before?.hint, () => wire.hint),
+    disableX509SvidPrefetch: take(
+      more,
+      before?.disableX509SvidPrefetch,
+      () => wire.additionalAttributes?.disableX509SvidPrefetch === true,
+    ),
+    jwtSvidIncludeJti: take(
+      more,
+      before?.jwtSvidIncludeJti,
+      () => wire.additionalAttributes?.jwtSvidIncludeJti === true,
+    ),
+  };
+}
+
+function selectorsFromWire(wire: WireEntry): Selector[] {
+  return wire.selectors.map(({ type, value }) => ({ type, value }));
+}
