@@ -260,6 +260,10 @@ export const errorTable = {
     'PERMISSION_DENIED',
     'The answer was not made by the chip that was challenged, or not for this connection; attest again.',
   ),
+  // cli
+  request_refused: row('FAILED_PRECONDITION', 'The server says why; nothing else was changed.'),
+  not_serving: row('UNAVAILABLE', 'Look at its log, or wait until it has started.'),
+  flag_invalid: row('INVALID_ARGUMENT', 'Look at the flags with --help.'),
   // config
   config_unreadable: row(
     'FAILED_PRECONDITION',
@@ -575,6 +579,21 @@ export const errorTable = {
   bootstrap_missing: row(
     'FAILED_PRECONDITION',
     'Set trust_bundle_file to what `touchmark-server bundle show` writes.',
+  ),
+  // wire
+  wire_invalid: row('INVALID_ARGUMENT', 'Correct the field that the message names.'),
+  wire_too_large: row('INVALID_ARGUMENT', 'Send fewer or shorter values; the message names the limit.'),
+  // rpc
+  request_malformed: row('INVALID_ARGUMENT', 'Send the message that docs/api.md describes, in protobuf.'),
+  request_too_large: row('RESOURCE_EXHAUSTED', 'Split the request; the message names the limit in bytes.'),
+  method_unimplemented: row('UNIMPLEMENTED', 'This method is not offered here; use another.'),
+  call_deadline: row('DEADLINE_EXCEEDED', 'Give the call more time, or look for what slows the server.'),
+  connection_closed: row('UNAVAILABLE', 'Connect again.'),
+  reader_stuck: row('RESOURCE_EXHAUSTED', 'Read the stream, or close it.'),
+  socket_in_use: row('FAILED_PRECONDITION', 'Stop the process that serves on it, or choose another path.'),
+  socket_path_invalid: row(
+    'FAILED_PRECONDITION',
+    'Choose an absolute path of at most 107 bytes that is free.',
   ),
 } as const satisfies Record<string, ErrorRow>;
 
