@@ -490,7 +490,8 @@ export const errorTable = {
     'DEADLINE_EXCEEDED',
     'The agent must send a heartbeat every 20 seconds; it opens a new session.',
   ),
-  session_stuck: row('DEADLINE_EXCEEDED', 'The agent must read what it is sent; it opens a new session.'),
+  session_flooded: row('RESOURCE_EXHAUSTED', 'Use an agent of this version; it opens a new session.'),
+  session_broken: row('UNAVAILABLE', 'The agent opens a new session by itself.'),
   session_svid_ended: row(
     'PERMISSION_DENIED',
     'Attest again: a session ends with the node SVID that opened it.',
