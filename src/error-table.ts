@@ -261,6 +261,7 @@ export const errorTable = {
     'The answer was not made by the chip that was challenged, or not for this connection; attest again.',
   ),
   // cli
+  dev_failed: row('INTERNAL', 'The lines above are the end of its log; --dir keeps the rest.'),
   request_refused: row('FAILED_PRECONDITION', 'The server says why; nothing else was changed.'),
   not_serving: row('UNAVAILABLE', 'Look at its log, or wait until it has started.'),
   flag_invalid: row('INVALID_ARGUMENT', 'Look at the flags with --help.'),
@@ -585,6 +586,7 @@ export const errorTable = {
   wire_invalid: row('INVALID_ARGUMENT', 'Correct the field that the message names.'),
   wire_too_large: row('INVALID_ARGUMENT', 'Send fewer or shorter values; the message names the limit.'),
   // rpc
+  health_unknown: row('NOT_FOUND', 'Ask for the empty name, or for a service that reflection lists.'),
   request_malformed: row('INVALID_ARGUMENT', 'Send the message that docs/api.md describes, in protobuf.'),
   request_too_large: row('RESOURCE_EXHAUSTED', 'Split the request; the message names the limit in bytes.'),
   method_unimplemented: row('UNIMPLEMENTED', 'This method is not offered here; use another.'),

@@ -62,11 +62,8 @@ function write<C>(
       ),
     ),
   );
-  const over = () => cancel();
-  call.signal.addEventListener('abort', over, { once: true });
   sink.write(message, (error) => {
     cancel();
-    call.signal.removeEventListener('abort', over);
     if (error) reject(error);
     else resolve();
   });

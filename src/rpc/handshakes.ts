@@ -1,0 +1,34 @@
+import type { Socket } from 'node:net';
+
+/** Counts the handshakes that are in progress, by address: each costs a signature, and one address may not have many. */
+export interface Handshakes {
+  /** False: this one is too many. */
+  begin(socket: Socket): boolean;
+  /** The handshake of the connection from this address and port is over. */
+  end(socket: Socket): void;
+}
+
+export function createHandshakes(perAddress: number): Handshakes {
+  const byAddress = new Map<string, Set<number>>();
+
+  function remove(address: string, port: number): void {
+    const ports = byAddress.get(address);
+    ports?.delete(port);
+    if (ports?.size === 0) byAddress.delete(address);
+  }
+
+  return {
+    begin(socket) {
+      // Read now: both are gone once the socket has closed.
+      const { remoteAddress: address, remotePort: port } = socket;
+      if (address === undefined || port === undefined) return false;
+      const ports = byAddress.get(address) ?? new Set();
+      if (ports.size >= perAddress) return false;
+      ports.add(port);
+      byAddress.set(address, ports);
+      socket.once('close', () => remove(address, port));
+      return true;
+    },
+    end: (socket) => remove(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+  };
+}

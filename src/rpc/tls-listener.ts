@@ -1,0 +1,148 @@
+import { constants, type X509Certificate } from 'node:crypto';
+import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type TLSSocket } from 'node:tls';
+import { messageOf, TouchmarkError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { createHandshakes } from './handshakes.js';
+import type { RpcServer } from './server.js';
+import type { Listener } from './unix-listener.js';
+
+/** A key and its chain, leaf first, in PEM. */
+export interface TlsIdentity {
+  readonly keyPem: string;
+  readonly chainPem: string;
+}
+
+/** What a finished handshake says. Nothing here is verified but that the peer holds the key of its leaf. */
+export interface TlsPeer {
+  /** DER, leaf first; empty when the client showed no certificate. */
+  readonly chain: readonly Uint8Array[];
+  readonly address: string;
+  /** DER of the certificate that this very connection was shown, whatever was rotated since. */
+  readonly serverLeaf: Uint8Array;
+}
+
+export interface TlsListenerOptions<C> {
+  readonly server: RpcServer<C>;
+  readonly log: Logger;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly identity: TlsIdentity;
+  /** Who connected; throws to close the connection. Chains are verified here, by the server's own rules and time. */
+  identify(peer: TlsPeer): Promise<C> | C;
+  keyOf(caller: C): string;
+  drop?(caller: C): void;
+  /** Default 10 s. */
+  readonly handshakeTimeoutMs?: number;
+  /** TCP connections, handshakes included; default 4 096. */
+  readonly maxConnections?: number;
+  /** Handshakes that one address may have in progress; default 64. */
+  readonly maxHandshakesPerAddress?: number;
+}
+
+export interface TlsListener extends Listener {
+  readonly port: number;
+  /** New connections are shown this from now on; those that are there stay. */
+  rotate(identity: TlsIdentity): void;
+}
+
+/** Longest chain that is read from a client. */
+const MAX_CHAIN = 8;
+
+/**
+ * mTLS with optional client certificates: TLS 1.2 or later, h2 only. No session is ever resumed, because a resumed one
+ * would not show its certificate again.
+ * @throws TouchmarkError `server_socket_failed`
+ */
+export async function listenTls<C>(options: TlsListenerOptions<C>): Promise<TlsListener> {
+  const server = createServer({
+    ...contextOf(options.identity),
+    requestCert: true,
+    // OpenSSL's verdict is not asked for: `identify` verifies against the bundle of the moment.
+    rejectUnauthorized: false,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: options.handshakeTimeoutMs ?? 10_000,
+  });
+  server.maxConnections = options.maxConnections ?? 4096;
+  const handshakes = createHandshakes(options.maxHandshakesPerAddress ?? 64);
+  server.on('connection', (socket: Socket) => {
+    socket.setNoDelay(true);
+    if (!handshakes.begin(socket)) socket.destroy();
+  });
+  server.on('secureConnection', (socket) => {
+    handshakes.end(socket);
+    void introduce(options, socket);
+  });
+  server.on('tlsClientError', (error, socket) => {
+    options.log.debug('a TLS handshake failed', { error: error.message });
+    socket.destroy();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      const at = `${options.host}:${options.port}`;
+      reject(
+        new TouchmarkError('server_socket_failed', `cannot listen on ${at}: ${cause.message}`, { cause }),
+      );
+    });
+    server.listen(options.port, options.host, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    rotate: (identity) => server.setSecureContext(contextOf(identity)),
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
+
+function contextOf(identity: TlsIdentity) {
+  return {
+    key: identity.keyPem,
+    cert: identity.chainPem,
+    // No anchors: with none given Node would load its whole list of web authorities for nothing.
+    ca: [],
+    minVersion: 'TLSv1.2' as const,
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+}
+
+async function introduce<C>(options: TlsListenerOptions<C>, socket: TLSSocket): Promise<void> {
+  socket.on('error', () => {});
+  let caller: C;
+  try {
+    if (socket.alpnProtocol !== 'h2')
+      throw new TouchmarkError('request_malformed', 'the client does not speak h2');
+    caller = await options.identify(peerOf(socket));
+  } catch (error) {
+    options.log.info('a connection was refused', { error: messageOf(error) });
+    socket.destroy();
+    return;
+  }
+  if (socket.destroyed || !options.server.accept(socket, caller, options.keyOf(caller))) {
+    options.drop?.(caller);
+    socket.destroy();
+  }
+}
+
+function peerOf(socket: TLSSocket): TlsPeer {
+  const own = socket.getX509Certificate();
+  if (own === undefined) throw new TouchmarkError('connection_closed', 'the connection is closed');
+  return {
+    chain: chainOf(socket.getPeerX509Certificate()),
+    address: socket.remoteAddress ?? '',
+    serverLeaf: plain(own),
+  };
+}
+
+/** As Node links the certificates that were shown; at most eight, so that a loop of issuers ends. */
+export function chainOf(leaf: X509Certificate | undefined): Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  for (let next = leaf; next !== undefined && chain.length < MAX_CHAIN; next = next.issuerCertificate) {
+    chain.push(plain(next));
+    if (next.issuerCertificate?.raw.equals(next.raw)) break;
+  }
+  return chain;
+}
+
+function plain(certificate: X509Certificate): Uint8Array {
+  return new Uint8Array(certificate.raw);
+}
