@@ -82,6 +82,10 @@ export interface Authority extends AsyncDisposable {
   bundle(): Bundle;
   /** A foreign bundle, or the own one, by trust domain name. */
   bundleOf(trustDomain: string): Bundle | undefined;
+  /** The trust domain names of the foreign bundles that are stored. */
+  foreignDomains(): readonly string[];
+  /** Publishes further authorities of the own domain; those that are published already change nothing. */
+  append(additions: Pick<Bundle, 'x509Authorities' | 'jwtAuthorities'>): Promise<Bundle>;
   taintUpstream(subjectKeyId: string): Promise<void>;
   revokeUpstream(subjectKeyId: string): Promise<void>;
   /** When the own bundle, a signer or a foreign bundle changed. */

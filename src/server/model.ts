@@ -116,12 +116,14 @@ export interface AuthorityRecord {
   readonly purpose: 'x509' | 'jwt';
   readonly slot: 'prepared' | 'active' | 'old';
   readonly tainted: boolean;
-  /** Which key of the key manager signs. */
+  /** Which key of the key manager signs; empty once nothing is signed any more. */
   readonly keyName: string;
   /** X.509: base64 DER certificates, the authority's own first, then up to but without the upstream root. */
   readonly chain: readonly string[];
   /** What is published: X.509 the root's base64 DER (the own certificate when self-signed), JWT the base64 SPKI. */
   readonly published: string;
+  /** X.509 under an upstream authority: further roots of it that are published besides, base64 DER. */
+  readonly otherRoots?: readonly string[];
   /** Hex subject key identifier of the upstream authority, or empty. */
   readonly upstreamAuthorityId: string;
   /** Unix seconds. */
