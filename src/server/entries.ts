@@ -196,6 +196,20 @@ function write(batch: Batch, before: Entry | undefined, after: Entry | undefined
       : { kind: 'entry', key: id, value: after },
   );
   batch.entries.set(id, after);
+  for (const domain of after?.federatesWith ?? []) {
+    if (before?.federatesWith.includes(domain) !== true) markFederation(batch, domain);
+  }
+}
+
+/** A bundle is deleted under the condition that nobody began to federate with it meanwhile: this is what that looks at. */
+function markFederation(batch: Batch, domain: TrustDomain): void {
+  const key = federationMark(domain);
+  if (batch.writes.some((one) => one.kind === 'meta' && one.key === key)) return;
+  batch.writes.push({ kind: 'meta', key, value: { value: String(batch.deps.clock.now()) } });
+}
+
+export function federationMark(domain: TrustDomain): string {
+  return `federates-with/${domain}`;
 }
 
 function exists(entry: Entry): TouchmarkError {
