@@ -261,6 +261,7 @@ export const errorTable = {
     'The answer was not made by the chip that was challenged, or not for this connection; attest again.',
   ),
   // cli
+  server_unreachable: row('UNAVAILABLE', 'Start the server, or name its socket with -socketPath.'),
   dev_failed: row('INTERNAL', 'The lines above are the end of its log; --dir keeps the rest.'),
   request_refused: row('FAILED_PRECONDITION', 'The server says why; nothing else was changed.'),
   not_serving: row('UNAVAILABLE', 'Look at its log, or wait until it has started.'),

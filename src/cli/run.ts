@@ -1,5 +1,7 @@
 import { nearest } from '../config/nearest.js';
+import { type ErrorCode, errorTable } from '../error-table.js';
 import { messageOf, TouchmarkError } from '../errors.js';
+import { RpcError } from '../rpc/rpc-error.js';
 import { completionScript, type Shell } from './completion.js';
 import { programHelp, verbHelp } from './help.js';
 import { createOutput } from './output.js';
@@ -72,8 +74,16 @@ function report(program: Program, verb: Verb, error: unknown, { stderr }: Surrou
     return 2;
   }
   stderr(`${program.name} ${verb.name}: ${messageOf(error)}\n`);
-  if (error instanceof TouchmarkError) stderr(`${error.remedy}\n`);
+  const remedy = remedyOf(error);
+  if (remedy) stderr(`${remedy}\n`);
   return 1;
+}
+
+/** Of a failure here, or of one that our server named by its code. */
+function remedyOf(error: unknown): string | undefined {
+  if (error instanceof TouchmarkError) return error.remedy;
+  if (!(error instanceof RpcError) || !error.code || !Object.hasOwn(errorTable, error.code)) return undefined;
+  return errorTable[error.code as ErrorCode].remedy;
 }
 
 function withCompletion(program: Program): Program {

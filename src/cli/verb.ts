@@ -64,6 +64,11 @@ export class FlagValues {
     return this.#values.has(name);
   }
 
+  /** The same values with one more, or another. */
+  with(name: string, value: unknown): FlagValues {
+    return new FlagValues(new Map([...this.#values, [name, value]]));
+  }
+
   string(name: string): string {
     return (this.#values.get(name) as string | undefined) ?? '';
   }

@@ -1,0 +1,126 @@
+import { type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
+import { TouchmarkError } from '../../errors.js';
+import { unixChannel } from '../../rpc/channel.js';
+import { createRpcClient, type RpcClient } from '../../rpc/client.js';
+import { isRpcError } from '../../rpc/rpc-error.js';
+import { parseSpiffeId, pathOf, trustDomainOf } from '../../spiffe/id.js';
+import { parseSelector } from '../../spiffe/selector.js';
+import { Health } from '../../wire/gen/grpc/health_pb.js';
+import { Agent } from '../../wire/gen/spire/server/agent_pb.js';
+import { Bundle } from '../../wire/gen/spire/server/bundle_pb.js';
+import { Debug } from '../../wire/gen/spire/server/debug_pb.js';
+import { Entry } from '../../wire/gen/spire/server/entry_pb.js';
+import { LocalAuthority } from '../../wire/gen/spire/server/localauthority_pb.js';
+import { Logger } from '../../wire/gen/spire/server/logger_pb.js';
+import { SVID } from '../../wire/gen/spire/server/svid_pb.js';
+import type { SPIFFEID, Status } from '../../wire/gen/spire/types_pb.js';
+import { Host } from '../../wire/gen/touchmark/host/v1/host_pb.js';
+import type { Flag, VerbContext } from '../verb.js';
+
+/** Flags by which every verb finds the server. */
+export const serverFlags: readonly Flag[] = [
+  {
+    name: 'socketPath',
+    type: 'string',
+    doc: "The server's Unix socket.",
+    default: '/run/touchmark/server/api.sock',
+    env: ['TOUCHMARK_SERVER_SOCKET', 'SPIRE_SERVER_PRIVATE_SOCKET'],
+  },
+  {
+    name: 'instance',
+    type: 'string',
+    doc: 'Name put for %i into $TOUCHMARK_SERVER_SOCKET_TEMPLATE, to reach one of several servers.',
+  },
+];
+
+export interface ServerApi {
+  readonly agent: RpcClient<typeof Agent>;
+  readonly bundle: RpcClient<typeof Bundle>;
+  readonly debug: RpcClient<typeof Debug>;
+  readonly entry: RpcClient<typeof Entry>;
+  readonly health: RpcClient<typeof Health>;
+  readonly host: RpcClient<typeof Host>;
+  readonly localAuthority: RpcClient<typeof LocalAuthority>;
+  readonly logger: RpcClient<typeof Logger>;
+  readonly svid: RpcClient<typeof SVID>;
+}
+
+/** Opens the server's API for the length of one verb. */
+export async function withServer<T>(context: VerbContext, use: (api: ServerApi) => Promise<T>): Promise<T> {
+  const path = socketPath(context);
+  const channel = unixChannel(path);
+  try {
+    return await use({
+      agent: createRpcClient(Agent, channel),
+      bundle: createRpcClient(Bundle, channel),
+      debug: createRpcClient(Debug, channel),
+      entry: createRpcClient(Entry, channel),
+      health: createRpcClient(Health, channel),
+      host: createRpcClient(Host, channel),
+      localAuthority: createRpcClient(LocalAuthority, channel),
+      logger: createRpcClient(Logger, channel),
+      svid: createRpcClient(SVID, channel),
+    });
+  } catch (error) {
+    if (!isRpcError(error, 'UNAVAILABLE')) throw error;
+    throw new TouchmarkError('server_unreachable', `cannot reach a server at ${path}: ${error.message}`, {
+      cause: error,
+    });
+  } finally {
+    channel.close();
+  }
+}
+
+/** The protobuf JSON of a response: every field present, so that scripts need not guess. */
+export function json<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): unknown {
+  return toJson(schema, message, { alwaysEmitImplicit: true });
+}
+
+/** @throws TouchmarkError `spiffe_id_invalid` */
+export function idMessage(text: string): { trustDomain: string; path: string } {
+  const id = parseSpiffeId(text);
+  return { trustDomain: trustDomainOf(id), path: pathOf(id) };
+}
+
+export function idText(id: SPIFFEID | undefined): string {
+  return id ? `spiffe://${id.trustDomain}${id.path}` : '';
+}
+
+export function selectorMessages(texts: readonly string[]): { type: string; value: string }[] {
+  return texts.map((text) => parseSelector(text));
+}
+
+/** Follows `nextPageToken` to the end. */
+export async function allPages<T>(fetch: (pageToken: string) => Promise<[T[], string]>): Promise<T[]> {
+  const all: T[] = [];
+  let token = '';
+  do {
+    const [page, next] = await fetch(token);
+    all.push(...page);
+    token = next;
+  } while (token !== '');
+  return all;
+}
+
+/** The failed items of a batch answer, each with its sentence. */
+export function failures(results: readonly { status?: Status | undefined }[]): string[] {
+  return results.flatMap(({ status }, index) =>
+    status && status.code !== 0 ? [`item ${index + 1}: ${status.message} (code ${status.code})`] : [],
+  );
+}
+
+/** RFC 3339, or `never` for 0. */
+export function timeText(unixSeconds: bigint | number): string {
+  const seconds = Number(unixSeconds);
+  return seconds === 0 ? 'never' : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+function socketPath({ flags, environment }: VerbContext): string {
+  if (!flags.has('instance')) return flags.string('socketPath');
+  const template =
+    environment['TOUCHMARK_SERVER_SOCKET_TEMPLATE'] ?? environment['SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE'];
+  if (!template) {
+    throw new TouchmarkError('flag_invalid', '-instance needs $TOUCHMARK_SERVER_SOCKET_TEMPLATE to be set');
+  }
+  return template.replaceAll('%i', flags.string('instance'));
+}
