@@ -5,10 +5,12 @@ import { ekPolicies } from '../../tpm/ek-templates.js';
 import { join, sized, u32 } from '../../tpm/writer.js';
 import type { FoundKey } from './endorsement.js';
 import { giveEndorsementAuth, loadPrimary, type PrimaryMaker } from './primary.js';
-import { loadAttestationKey } from './quote.js';
+import { loadAttestationKey, readPcrs } from './quote.js';
 import { blamesParameter, TpmCallError } from './response-code.js';
 import type { HandleSlot, TpmScope } from './scope.js';
 import { startHmacSession, startPolicySession } from './session.js';
+
+const TPM_RC_FAILURE = 0x101;
 
 export interface Activation {
   ek: FoundKey;
@@ -41,7 +43,7 @@ export async function activate(
       output,
     );
   } catch (error) {
-    throw refusal(error);
+    throw await meaningOf(error, scope);
   }
   return scope.read('TPM2B_DIGEST', output).slice(2);
 }
@@ -76,10 +78,24 @@ function blobs({ credentialBlob, encryptedSecret }: Activation) {
   }
 }
 
-/** Integrity, size or value of the blob or the secret: it was made for another EK or another AK. */
-function refusal(error: unknown): unknown {
-  if (!(error instanceof TpmCallError) || !blamesParameter(error.code)) return error;
+/**
+ * Integrity, size or value of the blob or the secret mean that it was made for another EK or another AK. Some chips say
+ * TPM_RC_FAILURE when RSA decryption fails; a chip that really failed refuses the next command too.
+ */
+async function meaningOf(error: unknown, scope: TpmScope): Promise<unknown> {
+  if (!(error instanceof TpmCallError)) return error;
+  const refused = blamesParameter(error.code) || (error.code === TPM_RC_FAILURE && (await answers(scope)));
+  if (!refused) return error;
   const message = 'the TPM refused the credential: it was made for another endorsement or attestation key';
   const detail = { responseCode: error.code };
   return new TouchmarkError('tpm_credential_refused', message, { cause: error, detail });
+}
+
+async function answers(scope: TpmScope): Promise<boolean> {
+  try {
+    await readPcrs(scope, { bank: 'sha256', pcrs: [0] });
+    return true;
+  } catch {
+    return false;
+  }
 }
