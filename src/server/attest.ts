@@ -88,6 +88,7 @@ export function attestAgent(
     const node = nodeAfter(before?.value, opening.type, identity, svid);
     await commitAttestation(deps.store, node, before, identity);
     reportAttestation(deps, node, call);
+    identity.committed?.();
     return resultOf(svid, identity.canReattest);
   });
 }

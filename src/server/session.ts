@@ -17,11 +17,13 @@ import { watchTimes } from './session-times.js';
 /** The session in force of each node, and what is left of its earlier ones. */
 export interface SessionTable {
   readonly current: Map<SpiffeId, LiveSession>;
+  /** The keys of `current`, as the set that the registry asks for. */
+  readonly live: Set<SpiffeId>;
   readonly older: Map<SpiffeId, LiveSession[]>;
 }
 
 export function createSessions(deps: SessionsDeps): Sessions {
-  const table: SessionTable = { current: new Map(), older: new Map() };
+  const table: SessionTable = { current: new Map(), live: new Set(), older: new Map() };
   const { registry, epoch } = deps;
   const memory = createSessionMemory(epoch, registry.revision, sessionLimits.rememberedEntries);
   const unsubscribe = [
@@ -97,6 +99,7 @@ function join(
   const session = newSession(call, now);
   supersede(table, call.nodeId, now);
   table.current.set(call.nodeId, session);
+  table.live.add(call.nodeId);
   const position = { epoch: hello.epoch, revision: Number(hello.revision) };
   session.held = memory.resume(call.nodeId, position, deps.registry.authorizedEntries(call.nodeId));
   watchTimes(deps, session);
@@ -116,7 +119,7 @@ function leave(table: SessionTable, memory: SessionMemory, session: LiveSession)
   const { nodeId } = session.call;
   session.end ??= 'done';
   for (const cleanup of session.cleanups) cleanup();
-  if (table.current.get(nodeId) === session) table.current.delete(nodeId);
+  if (table.current.get(nodeId) === session) dropCurrent(table, nodeId);
   const older = (table.older.get(nodeId) ?? []).filter((other) => other !== session);
   if (older.length === 0) table.older.delete(nodeId);
   else table.older.set(nodeId, older);
@@ -129,8 +132,7 @@ function applyChange(deps: SessionsDeps, table: SessionTable, change: RegistryCh
   if (table.current.size === 0) return;
   const entries = change.entries.flatMap(({ before, after }) => [before ?? [], after ?? []].flat());
   if (entries.length > 0) {
-    for (const nodeId of deps.registry.nodesTouchedBy(entries, table.current.keys()))
-      touch(table, nodeId, 'entries');
+    for (const nodeId of deps.registry.nodesTouchedBy(entries, table.live)) touch(table, nodeId, 'entries');
   }
   for (const { before, after } of change.nodes) {
     const nodeId = (after ?? before)?.id;
@@ -150,6 +152,11 @@ function touch(table: SessionTable, nodeId: SpiffeId, what: 'entries' | 'standin
   if (session !== undefined) mark(session, what);
 }
 
+function dropCurrent(table: SessionTable, nodeId: SpiffeId): void {
+  table.current.delete(nodeId);
+  table.live.delete(nodeId);
+}
+
 /** A session ends with the SVID that opened it; from that moment on it counts for nothing. */
 function endOutdated(deps: SessionsDeps, table: SessionTable, nodeId: SpiffeId): void {
   const current = table.current.get(nodeId);
@@ -158,7 +165,7 @@ function endOutdated(deps: SessionsDeps, table: SessionTable, nodeId: SpiffeId):
     const why = reasonToEnd(deps, session.call);
     if (why === undefined) continue;
     endSession(session, why);
-    if (session === current) table.current.delete(nodeId);
+    if (session === current) dropCurrent(table, nodeId);
   }
 }
 

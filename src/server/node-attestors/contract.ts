@@ -25,6 +25,8 @@ export interface AttestedIdentity {
   readonly hostId?: string;
   readonly writes: readonly Write[];
   readonly conditions: readonly Condition[];
+  /** Called once all of it is committed: for events, which must not tell of what then did not happen. */
+  committed?(): void;
 }
 
 /** One way of proving which node is speaking. */

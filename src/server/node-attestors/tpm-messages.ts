@@ -1,0 +1,41 @@
+/** The three messages of a `tpm` attestation: bytes at the door, our own types behind it. */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { checkEvidence, checkHello } from '../../attest/check-messages.js';
+import type { Challenge, Evidence, Hello } from '../../attest/messages.js';
+import { messageOf, TouchmarkError } from '../../errors.js';
+import { ChallengeSchema, EvidenceSchema, HelloSchema } from '../../wire/gen/touchmark/attest/v1/tpm_pb.js';
+
+/** @throws TouchmarkError `tpm_hello_invalid`, `attest_message_*` */
+export function decodeHello(payload: Uint8Array): Hello {
+  const { akPublic, endorsementKeys, chainCertificates, banks, agentVersion, features } = decoded(
+    'Hello',
+    () => fromBinary(HelloSchema, payload),
+  );
+  const eks = endorsementKeys.map((key) => ({ public: key.public, certificate: key.certificate }));
+  return checkHello({ akPublic, endorsementKeys: eks, chainCertificates, banks, agentVersion, features });
+}
+
+/** @throws TouchmarkError `tpm_hello_invalid`, `attest_message_*` */
+export function decodeEvidence(answer: Uint8Array): Evidence {
+  const { activationProof, attest, signature, pcrValues } = decoded('Evidence', () =>
+    fromBinary(EvidenceSchema, answer),
+  );
+  const values = pcrValues.map(({ index, value }) => ({ index, value }));
+  return checkEvidence({ activationProof, attest, signature, pcrValues: values });
+}
+
+export function encodeChallenge(challenge: Challenge): Uint8Array {
+  const { credentials, nonce, pcrBank, pcrs, approvalCode, deadlineUnixMs } = challenge;
+  const message = { credentials, nonce, pcrBank, pcrs, approvalCode, deadlineUnixMs: BigInt(deadlineUnixMs) };
+  return toBinary(ChallengeSchema, create(ChallengeSchema, message));
+}
+
+function decoded<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new TouchmarkError('tpm_hello_invalid', `the ${what} cannot be decoded: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
