@@ -34,7 +34,7 @@ export function readerOf(input: Uint8Array, what: string): Reader {
   };
   const bytes = (size: number): Uint8Array => {
     const start = take(size);
-    return Uint8Array.prototype.slice.call(data, start, start + size);
+    return new Uint8Array(data.subarray(start, start + size));
   };
   const u16 = (): number => data.readUInt16BE(take(2));
   return {
