@@ -124,17 +124,34 @@ function callUnary(
   });
 }
 
-/** The call begins with the first `next()`, and is cancelled when the reader leaves early. */
-async function* serverStream(open: () => ClientStream, request: Message): AsyncGenerator<Message> {
-  const stream = open();
-  try {
-    // Not awaited: a refusal arrives as the end of the answers.
-    stream.send(request).catch(() => {});
-    stream.closeSend();
-    yield* stream.responses;
-  } finally {
-    stream.cancel();
-  }
+/**
+ * The call begins with the first `next()`. No generator: `return()` of one would wait behind a `next()` that is pending,
+ * and a reader that leaves must cancel at once.
+ */
+function serverStream(open: () => ClientStream, request: Message): AsyncIterable<Message> {
+  return {
+    [Symbol.asyncIterator]() {
+      let stream: ClientStream | undefined;
+      const start = () => {
+        stream = open();
+        // Not awaited: a refusal arrives as the end of the answers.
+        stream.send(request).catch(() => {});
+        stream.closeSend();
+        return stream;
+      };
+      let reader: AsyncIterator<Message> | undefined;
+      return {
+        next() {
+          reader ??= start().responses[Symbol.asyncIterator]();
+          return reader.next();
+        },
+        async return() {
+          stream?.cancel();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
 }
 
 function metadataOf(options: CallOptions): Metadata {
