@@ -24,6 +24,7 @@ export type AuditEvent = keyof typeof auditEvents;
 /** The fields that an `rpc` line may carry beside the caller and the outcome, with what they mean. */
 export const auditFields = {
   address: 'Where the peer called from.',
+  addresses: 'Where the two agents called from.',
   agent_id: 'The agent that the call is about.',
   agent_version: 'What the agent says its version is.',
   attestation_type: 'How the node proved itself.',

@@ -10,12 +10,11 @@ import type { BundleRecord } from './model.js';
 /** What becomes of the entries that federate with a bundle that is deleted; the numbers are SPIRE's. */
 export const deleteMode = { restrict: 0, delete: 1, dissociate: 2 } as const;
 
-/** Stored bundles of other trust domains, and what was appended to the own one. Each change is one conditional commit. */
+/** Stored bundles of other trust domains. Each change is one conditional commit. */
 export interface Bundles {
   get(domain: TrustDomain): Promise<BundleRecord | undefined>;
   /** Without the own one, in the order of their names. */
   list(page: { after?: string; limit: number }): Promise<Stored<BundleRecord>[]>;
-  count(): Promise<number>;
   /** @throws TouchmarkError `bundle_exists` */
   create(bundle: BundleRecord): Promise<BundleRecord>;
   /** @throws TouchmarkError `bundle_not_found` */
@@ -23,11 +22,7 @@ export interface Bundles {
   set(bundle: BundleRecord): Promise<BundleRecord>;
   /** @throws TouchmarkError `bundle_not_found`, `bundle_in_use`, `argument_invalid` for an unknown mode */
   remove(domain: TrustDomain, mode: number): Promise<void>;
-  /** Adds authorities to the own bundle; those that it has already are passed over. */
-  append(added: Pick<BundleRecord, 'x509Authorities' | 'jwtAuthorities'>): Promise<void>;
 }
-
-const LIST_PAGE = 500;
 
 export function createBundles(store: Datastore, registry: Registry, own: TrustDomain): Bundles {
   const change = (
@@ -47,19 +42,6 @@ export function createBundles(store: Datastore, registry: Registry, own: TrustDo
   return {
     list,
     get: async (domain) => (await store.get('bundle', domain))?.value,
-    async count() {
-      let count = 0;
-      for (let after = ''; ; ) {
-        const part = await store.list(
-          'bundle',
-          after === '' ? { limit: LIST_PAGE } : { after, limit: LIST_PAGE },
-        );
-        count += part.filter(({ key }) => key !== own).length;
-        const last = part.at(-1);
-        if (last === undefined || part.length < LIST_PAGE) return count;
-        after = last.key;
-      }
-    },
     create: (bundle) =>
       change(bundle.trustDomain, (before) => {
         if (before === undefined) return bundle;
@@ -72,33 +54,6 @@ export function createBundles(store: Datastore, registry: Registry, own: TrustDo
       }),
     set: (bundle) => change(bundle.trustDomain, () => bundle),
     remove: (domain, mode) => commitPlan(store, () => planRemove(store, registry, domain, mode)),
-    append: async (added) => {
-      await change(own, (before) => appended(before ?? emptyBundle(own), added));
-    },
-  };
-}
-
-export function emptyBundle(trustDomain: TrustDomain): BundleRecord {
-  return { trustDomain, x509Authorities: [], jwtAuthorities: [], refreshHint: 0, sequence: '0' };
-}
-
-function appended(
-  before: BundleRecord,
-  added: Pick<BundleRecord, 'x509Authorities' | 'jwtAuthorities'>,
-): BundleRecord {
-  const certificates = new Set(before.x509Authorities.map((one) => one.der));
-  const keys = new Set(before.jwtAuthorities.map((one) => one.keyId));
-  return {
-    ...before,
-    x509Authorities: [
-      ...before.x509Authorities,
-      ...added.x509Authorities.filter(({ der }) => !certificates.has(der)),
-    ],
-    jwtAuthorities: [
-      ...before.jwtAuthorities,
-      ...added.jwtAuthorities.filter(({ keyId }) => !keys.has(keyId)),
-    ],
-    sequence: String(BigInt(before.sequence) + 1n),
   };
 }
 

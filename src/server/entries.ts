@@ -38,6 +38,8 @@ export interface Entries {
   create(items: readonly Item<EntryDraft>[]): Promise<EntryOutcome[]>;
   update(items: readonly Item<EntryUpdate>[]): Promise<EntryOutcome[]>;
   remove(ids: readonly string[]): Promise<EntryOutcome[]>;
+  /** Removes those that have ended at `now` (Unix seconds); one that was given a later end meanwhile stays. */
+  removeEnded(ids: readonly string[], now: number): Promise<EntryOutcome[]>;
 }
 
 export function createEntries(deps: EntryDeps): Entries {
@@ -45,6 +47,7 @@ export function createEntries(deps: EntryDeps): Entries {
     create: (items) => runBatch(deps, items, planCreate),
     update: (items) => runBatch(deps, items, planUpdate),
     remove: (ids) => runBatch(deps, ids, planRemove),
+    removeEnded: (ids, now) => runBatch(deps, ids, (batch, id) => planRemoveEnded(batch, id, now)),
   };
 }
 
@@ -138,6 +141,13 @@ async function planRemove(batch: Batch, id: string): Promise<EntryOutcome> {
   if (before === undefined) throw notFound(id);
   write(batch, before, undefined);
   return { entry: before };
+}
+
+async function planRemoveEnded(batch: Batch, id: string, now: number): Promise<EntryOutcome> {
+  const entry = await readEntry(batch, id);
+  if (entry === undefined) throw notFound(id);
+  if (entry.expiresAt > 0 && entry.expiresAt <= now) write(batch, entry, undefined);
+  return { entry };
 }
 
 /** The entry in canonical form, if it may be made here. */

@@ -16,6 +16,7 @@ import {
   PublishJWTAuthorityResponseSchema,
 } from '../../wire/gen/spire/server/bundle_pb.js';
 import type { BundleMask, Status, Bundle as WireBundle } from '../../wire/gen/spire/types_pb.js';
+import { bundleFromRecord, emptyBundleRecord } from '../authority-bundle.js';
 import type { Bundles } from '../bundles.js';
 import type { Authority } from '../contract.js';
 import type { Limits } from '../limits.js';
@@ -48,22 +49,32 @@ export function bundleService(deps: BundleApiDeps): ApiService<typeof Bundle> {
   const { authority, bundles, trustDomain } = deps;
   return {
     // The own bundle is counted too, as SPIRE does.
-    countBundles: async () => create(CountBundlesResponseSchema, { count: (await bundles.count()) + 1 }),
+    countBundles: async () =>
+      create(CountBundlesResponseSchema, { count: authority.foreignDomains().length + 1 }),
     getBundle: async (request) => bundleToWire(authority.bundle(), request.outputMask),
     appendBundle: async (request, call) => {
       if (request.witAuthorities.length > 0) throw noWit('wit_authorities');
       const x509Authorities = x509FromWire('x509_authorities', request.x509Authorities);
       const jwtAuthorities = jwtFromWire('jwt_authorities', request.jwtAuthorities);
-      await bundles.append({ x509Authorities, jwtAuthorities });
       call.audit({ count: x509Authorities.length + jwtAuthorities.length });
-      return bundleToWire(authority.bundle(), request.outputMask);
+      const { x509Authorities: x509, jwtAuthorities: jwt } = bundleFromRecord(trustDomain, {
+        ...emptyBundleRecord(trustDomain, 0),
+        x509Authorities,
+        jwtAuthorities,
+      });
+      const bundle = await authority.append({ x509Authorities: x509, jwtAuthorities: jwt });
+      return bundleToWire(bundle, request.outputMask);
     },
     publishJWTAuthority: async (request, call) => {
       await deps.limits.publish.take(call.address, 1, call);
       const key = jwtKeyFromWire('jwt_authority', checkPresent('jwt_authority', request.jwtAuthority));
-      await bundles.append({ x509Authorities: [], jwtAuthorities: [key] });
       call.audit({ authority_id: key.keyId });
-      const jwtAuthorities = authority.bundle().jwtAuthorities.map(jwtKeyToWire);
+      const added = bundleFromRecord(trustDomain, {
+        ...emptyBundleRecord(trustDomain, 0),
+        jwtAuthorities: [key],
+      });
+      const bundle = await authority.append({ x509Authorities: [], jwtAuthorities: added.jwtAuthorities });
+      const jwtAuthorities = bundle.jwtAuthorities.map(jwtKeyToWire);
       return create(PublishJWTAuthorityResponseSchema, { jwtAuthorities });
     },
     publishWITAuthority: async () => {

@@ -8,14 +8,13 @@ import {
 } from '../../wire/gen/spire/server/debug_pb.js';
 import { describeName } from '../../x509/name.js';
 import { readCertificate } from '../../x509/read-certificate.js';
-import type { Bundles } from '../bundles.js';
-import type { Registry } from '../contract.js';
+import type { Authority, Registry } from '../contract.js';
 import { spiffeIdToWire } from './convert.js';
 import type { ApiService } from './service.js';
 
 export interface DebugDeps {
   readonly registry: Registry;
-  readonly bundles: Bundles;
+  readonly authority: Authority;
   readonly clock: Clock;
   /** The server's own chain, as it is shown to agents now. */
   readonly serverChain: () => readonly Uint8Array[];
@@ -30,7 +29,7 @@ export function debugService(deps: DebugDeps): ApiService<typeof Debug> {
         uptime: Math.floor((deps.clock.now() - startedAt) / 1000),
         agentsCount: deps.registry.nodeCount,
         entriesCount: deps.registry.entryCount,
-        federatedBundlesCount: await deps.bundles.count(),
+        federatedBundlesCount: deps.authority.foreignDomains().length,
       }),
   };
 }

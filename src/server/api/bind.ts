@@ -1,0 +1,43 @@
+import type { DescMethod, DescService, Message } from '@bufbuild/protobuf';
+import type { Call, ServiceImpl } from '../../rpc/call.js';
+import { type Connected, type Gate, withReason } from '../gate.js';
+import type { ApiCall, ApiService } from './service.js';
+
+type AnyUnary = (request: Message, call: ApiCall) => Promise<Message>;
+type AnyStream = (requests: AsyncIterable<Message>, call: ApiCall) => AsyncIterable<Message>;
+
+/** Puts a service behind the gate: each method is given the call as the gate saw it, and refusals of agents get their reason. */
+export function bindService<S extends DescService>(
+  service: S,
+  api: ApiService<S>,
+  gate: Gate,
+): ServiceImpl<S, Connected> {
+  const bound: Record<string, unknown> = {};
+  for (const method of service.methods) bound[method.localName] = bindMethod(method, api, gate);
+  return bound as ServiceImpl<S, Connected>;
+}
+
+function bindMethod(method: DescMethod, api: object, gate: Gate): unknown {
+  const handler: unknown = new Map(Object.entries(api)).get(method.localName);
+  if (method.methodKind === 'unary') {
+    const run = handler as AnyUnary;
+    return async (request: Message, call: Call<Connected>) => {
+      try {
+        return await run(request, gate.callOf(call));
+      } catch (error) {
+        throw withReason(error);
+      }
+    };
+  }
+  const run = handler as AnyStream;
+  return (requests: AsyncIterable<Message>, call: Call<Connected>) =>
+    reasoned(run(requests, gate.callOf(call)));
+}
+
+async function* reasoned<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw withReason(error);
+  }
+}

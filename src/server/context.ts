@@ -1,0 +1,168 @@
+/** Everything that the server works with, built here and nowhere else, and disposed of in reverse. */
+import type { Clock } from '../clock.js';
+import type { ServerConfig } from '../config/server-config.js';
+import { TouchmarkError } from '../errors.js';
+import { lockDirectory } from '../host/lock.js';
+import type { Logger } from '../log.js';
+import { weakReason } from '../spiffe/entry.js';
+import { type Audit, createAudit } from './audit.js';
+import { openAuthority } from './authority.js';
+import { type Bundles, createBundles } from './bundles.js';
+import { createPeerVerifier } from './caller.js';
+import { type Cleanup, createCleanup } from './cleanup.js';
+import type { Authority, Issuer, Registry } from './contract.js';
+import type { Datastore } from './datastores/contract.js';
+import { openDatastore } from './datastores/datastore-table.js';
+import { createEntries, type Entries } from './entries.js';
+import { startEntryPruner } from './entry-pruner.js';
+import { createGate, type Gate } from './gate.js';
+import { checkIssuance } from './host-state.js';
+import { createHosts } from './hosts.js';
+import type { Hosts } from './hosts-contract.js';
+import { vendorAnchorsDir } from './installation.js';
+import { createIssuer } from './issue.js';
+import type { KeyManager } from './key-managers/contract.js';
+import { openKeyManager } from './key-managers/key-manager-table.js';
+import { createLimits, type Limits } from './limits.js';
+import type { Node } from './model.js';
+import type { NodeAttestor } from './node-attestors/contract.js';
+import { openNodeAttestors } from './node-attestors/table.js';
+import { auditNodeEvents } from './node-audit.js';
+import type { NodeEvents } from './node-events.js';
+import { createNodeLifecycle, type NodeLifecycle } from './node-lifecycle.js';
+import { createPrivileged, type Privileged } from './privileged.js';
+import { openRegistry } from './registry.js';
+import { openServerSvid, type ServerSvid } from './server-svid.js';
+import { createSessions } from './session.js';
+import type { Sessions } from './session-contract.js';
+import { openUpstreamAuthority } from './upstream-authorities/upstream-authority-table.js';
+
+export interface ServerContext extends AsyncDisposable {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly audit: Audit;
+  readonly store: Datastore;
+  readonly registry: Registry;
+  readonly authority: Authority;
+  readonly issuer: Issuer;
+  readonly entries: Entries;
+  readonly bundles: Bundles;
+  readonly nodes: NodeLifecycle;
+  readonly privileged: Privileged;
+  readonly limits: Limits;
+  readonly hosts: Hosts;
+  readonly sessions: Sessions;
+  readonly attestors: ReadonlyMap<string, NodeAttestor>;
+  readonly onNodeEvent: NodeEvents;
+  readonly gate: Gate;
+  readonly verifyPeer: ReturnType<typeof createPeerVerifier>;
+  readonly serverSvid: ServerSvid;
+  /** @throws TouchmarkError when the node's state permits no issuance now */
+  permitIssuance(node: Node): void;
+}
+
+export interface ContextParts {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** In place of the configured ones, already open: the context disposes of them. */
+  readonly store?: Datastore;
+  readonly keys?: KeyManager;
+  /** Where the vendors' EK anchors lie; default: in this installation. */
+  readonly vendorAnchorsDir?: string;
+}
+
+/** @throws TouchmarkError `directory_locked` and whatever opening a part throws; what was opened before is closed again */
+export async function openContext(parts: ContextParts): Promise<ServerContext> {
+  const cleanup = createCleanup();
+  try {
+    return await build(parts, cleanup);
+  } catch (error) {
+    await cleanup[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function build(parts: ContextParts, cleanup: Cleanup): Promise<ServerContext> {
+  const { config, clock, log } = parts;
+  const { trustDomain } = config;
+  const audit = createAudit(log, config.audit);
+  const { store, authority } = await openStorage(parts, cleanup);
+  const registry = cleanup.add(await openRegistry(store, trustDomain));
+  const issuer = createIssuer({ config, authority, clock });
+  const privileged = cleanup.add(createPrivileged(registry, clock));
+  const nodes = createNodeLifecycle(store, registry);
+  const entries = createEntries({ store, clock, trustDomain, admit: admitter(config) });
+  cleanup.add(startEntryPruner({ registry, entries, clock, log, audit }));
+
+  const onNodeEvent = auditNodeEvents(audit);
+  const { tpm } = config.attestation;
+  const hosts = createHosts({
+    ...{ trustDomain, store, registry, clock, onEvent: onNodeEvent },
+    ...(tpm === undefined ? {} : { config: tpm }),
+  });
+  const sessions = cleanup.add(
+    createSessions({
+      ...{ trustDomain, registry, authority, clock, onEvent: onNodeEvent, epoch: store.epoch },
+      reattestInterval: tpm?.reattestInterval ?? 0,
+      suspect: (hostId, reasons) => hosts.suspect(hostId, reasons),
+    }),
+  );
+  const permitIssuance = (node: Node) =>
+    checkIssuance({
+      node,
+      host: node.hostId === undefined ? undefined : registry.host(node.hostId),
+      sessionLive: sessions.isLive(node.id),
+      now: clock.now(),
+    });
+  const { administrators } = config;
+  const verifyPeer = createPeerVerifier(authority, clock);
+  const gate = createGate({
+    verifyPeer,
+    privileged,
+    registry,
+    nodes,
+    administrators,
+    permitIssuance,
+    audit,
+    clock,
+  });
+  const attestors = await openNodeAttestors(config.attestation, {
+    ...{ trustDomain, store, clock, enrolment: hosts.enrolment, onEvent: onNodeEvent },
+    vendorAnchorsDir: parts.vendorAnchorsDir ?? vendorAnchorsDir(),
+  });
+  const serverSvid = cleanup.add(await openServerSvid({ issuer, authority, clock, log }));
+  return {
+    ...{ config, clock, log, audit, store, registry, authority, issuer, entries, nodes, privileged, hosts },
+    ...{ sessions, attestors, onNodeEvent, gate, verifyPeer, serverSvid, permitIssuance },
+    bundles: createBundles(store, registry, trustDomain),
+    limits: createLimits(config.rateLimits, clock),
+    [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
+  };
+}
+
+/** The data directory is this process's alone before anything in it is opened. */
+async function openStorage(
+  { config, clock, log, store: givenStore, keys: givenKeys }: ContextParts,
+  cleanup: Cleanup,
+): Promise<{ store: Datastore; authority: Authority }> {
+  if (givenStore === undefined) cleanup.add(await lockDirectory(config.dataDir));
+  const store = cleanup.add(givenStore ?? (await openDatastore(config.datastore)));
+  const keys = cleanup.add(givenKeys ?? (await openKeyManager(config.keyManager)));
+  const { trustDomain, ca, upstreamAuthority } = config;
+  const upstream =
+    upstreamAuthority === undefined
+      ? undefined
+      : await openUpstreamAuthority(upstreamAuthority, { trustDomain, subject: ca.subject, clock });
+  const authority = cleanup.add(await openAuthority({ config, store, keys, upstream, clock, logger: log }));
+  return { store, authority };
+}
+
+function admitter(config: ServerConfig): Parameters<typeof createEntries>[0]['admit'] {
+  if (config.weakSelectors !== 'refuse') return () => {};
+  return (entry) => {
+    const weak = weakReason(entry.selectors);
+    if (weak !== undefined) throw new TouchmarkError('entry_invalid', `entry: selectors are weak: ${weak}`);
+  };
+}

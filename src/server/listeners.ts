@@ -1,0 +1,55 @@
+import { TouchmarkError } from '../errors.js';
+import { passedSockets } from '../host/listen-fds.js';
+import { peerOf } from '../host/peer.js';
+import { listenTls, type TlsListener } from '../rpc/tls-listener.js';
+import { type Listener, listenUnix } from '../rpc/unix-listener.js';
+import { unixRole } from './caller.js';
+import type { ServerContext } from './context.js';
+import type { Connected } from './gate.js';
+import type { Servers } from './services.js';
+
+/** The operators' group may connect; what it may do there is for the table of roles to say. */
+const SOCKET_MODE = 0o770;
+
+/**
+ * The operators' socket: one that the service manager opened, or the configured path.
+ * @throws TouchmarkError `socket_path_invalid`, `socket_in_use`, `listen_fds_invalid`
+ */
+export async function listenForOperators(context: ServerContext, servers: Servers): Promise<Listener> {
+  const { config, log, clock } = context;
+  const ownUid = process.geteuid?.() ?? -1;
+  const [passed] = passedSockets();
+  return listenUnix<Connected>({
+    ...{ server: servers.unix, log, clock },
+    at: passed === undefined ? { path: config.socketPath, mode: SOCKET_MODE } : { fd: passed.fd },
+    async identify(fd) {
+      const peer = peerOf(fd);
+      const { uid, gid, pid } = peer;
+      // Operators are known by their uid; the process itself does not matter.
+      peer.process.close();
+      return { via: 'unix', uid, gid, pid, role: unixRole(uid, ownUid, config.administrators) };
+    },
+    keyOf: (caller) => (caller.via === 'unix' ? `uid ${caller.uid}` : caller.address),
+  });
+}
+
+/** @throws TouchmarkError `server_socket_failed` */
+export async function listenForAgents(context: ServerContext, servers: Servers): Promise<TlsListener> {
+  const { config, log, serverSvid, verifyPeer } = context;
+  const listener = await listenTls<Connected>({
+    ...{ server: servers.tls, log, host: config.bindAddress, port: config.bindPort },
+    identity: serverSvid.identity(),
+    maxConnections: 20_000,
+    identify: (peer) => ({ via: 'tls', ...peer }),
+    keyOf(caller) {
+      if (caller.via === 'unix') return `uid ${caller.uid}`;
+      const svid = caller.chain.length === 0 ? undefined : verifyPeer(caller);
+      return svid === undefined || svid instanceof TouchmarkError ? caller.address : svid.id;
+    },
+  });
+  serverSvid.onChange((svid) => {
+    listener.rotate(serverSvid.identity());
+    context.audit.event('server_svid_rotated', { serial: svid.serial, expires_at: svid.expiresAt });
+  });
+  return listener;
+}
