@@ -4,6 +4,7 @@ import type { TpmAttestationConfig } from '../config/server-config.js';
 import type { SpiffeId, TrustDomain } from '../spiffe/id.js';
 import type { Registry } from './contract.js';
 import type { Datastore } from './datastores/contract.js';
+import type { AllowedIndex } from './hosts-allowed.js';
 import type { Enrolment } from './hosts-enrol.js';
 import type { Found } from './hosts-find.js';
 import type { Labels } from './hosts-names.js';
@@ -24,6 +25,7 @@ export interface HostsDeps {
 /** What every verb works with. */
 export interface HostsContext extends HostsDeps {
   readonly queue: ApprovalQueue;
+  readonly allowed: AllowedIndex;
 }
 
 /** A host that an operator allows by the hash of one of its EKs. */

@@ -2,6 +2,7 @@
 import { TouchmarkError } from '../errors.js';
 import type { Registry } from './contract.js';
 import type { Datastore, Stored } from './datastores/contract.js';
+import type { AllowedIndex } from './hosts-allowed.js';
 import { looksLikeEkHash, readEkHash } from './hosts-names.js';
 import type { ApprovalQueue, PendingHost } from './hosts-queue.js';
 import type { AllowedEk, Host } from './model.js';
@@ -10,6 +11,7 @@ export interface FindDeps {
   readonly store: Datastore;
   readonly registry: Registry;
   readonly queue: ApprovalQueue;
+  readonly allowed: AllowedIndex;
 }
 
 export type Found =
@@ -37,17 +39,6 @@ export async function findEnrolled(deps: FindDeps, reference: string): Promise<S
   throw new TouchmarkError('host_unknown', `host ${found.id} has not attested yet`);
 }
 
-export async function allAllowed(store: Datastore): Promise<Stored<AllowedEk>[]> {
-  const all: Stored<AllowedEk>[] = [];
-  const limit = 1000;
-  for (let after: string | undefined; ; ) {
-    const page = await store.list('allowed_ek', { limit, ...(after === undefined ? {} : { after }) });
-    all.push(...page);
-    if (page.length < limit) return all;
-    after = page.at(-1)?.key;
-  }
-}
-
 /** @throws TouchmarkError `host_name_taken` when another host or allowance has the name */
 export async function checkNameFree(deps: FindDeps, name: string, own: readonly string[]): Promise<void> {
   if (name === '') return;
@@ -71,8 +62,10 @@ async function findByHash(deps: FindDeps, hash: string): Promise<Found | undefin
 async function findByName(deps: FindDeps, name: string): Promise<Found | undefined> {
   for (const host of deps.registry.hosts())
     if (host.name === name) return { kind: 'host', id: host.id, host };
-  const allowed = (await allAllowed(deps.store)).find(({ value }) => value.name === name);
-  return allowed === undefined ? undefined : { kind: 'allowed', id: allowed.key, allowed: allowed.value };
+  for (const [id, allowed] of await deps.allowed.all()) {
+    if (allowed.name === name) return { kind: 'allowed', id, allowed };
+  }
+  return undefined;
 }
 
 function foundPending(pending: PendingHost | undefined): Found | undefined {

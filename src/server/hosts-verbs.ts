@@ -6,15 +6,15 @@ import { tpmNodeId } from './host-selectors.js';
 import { type HostChange, transition } from './host-state.js';
 import { type Batch, hostBatch } from './hosts-change.js';
 import type { HostSetting, HostsContext } from './hosts-contract.js';
-import { allAllowed, checkNameFree, type Found, findEnrolled, findHost } from './hosts-find.js';
+import { checkNameFree, type Found, findEnrolled, findHost } from './hosts-find.js';
 import { checkHostName, checkLabels, type Labels } from './hosts-names.js';
 import type { Host } from './model.js';
 
 export async function listHosts(context: HostsContext): Promise<Found[]> {
   const all: Found[] = [];
   for (const host of context.registry.hosts()) all.push({ kind: 'host', id: host.id, host });
-  for (const { key, value } of await allAllowed(context.store)) {
-    if (context.registry.hostByEk(key) === undefined) all.push({ kind: 'allowed', id: key, allowed: value });
+  for (const [id, allowed] of await context.allowed.all()) {
+    if (context.registry.hostByEk(id) === undefined) all.push({ kind: 'allowed', id, allowed });
   }
   const known = new Set(all.map(({ id }) => id));
   for (const pending of context.queue.waiting()) {

@@ -1,6 +1,7 @@
 /** What operators do with hosts. Every change is one conditional batch; sessions learn of it from the registry. */
 import type { HostChange } from './host-state.js';
 import { allowHost, approveHost, denyHost } from './hosts-allow.js';
+import { createAllowedIndex } from './hosts-allowed.js';
 import type { Hosts, HostsContext, HostsDeps } from './hosts-contract.js';
 import { createEnrolment } from './hosts-enrol.js';
 import { findHost } from './hosts-find.js';
@@ -19,7 +20,7 @@ const noTpm = {
 export function createHosts(deps: HostsDeps): Hosts {
   const config = deps.config ?? noTpm;
   const queue = createApprovalQueue(config.approval, deps.clock);
-  const context: HostsContext = { ...deps, queue };
+  const context: HostsContext = { ...deps, queue, allowed: createAllowedIndex(deps.store) };
   const state = (reference: string, change: HostChange, by: string) =>
     changeState(context, reference, change, by);
   const reason = (code: string, message: string): Reason => ({ code, message });

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Entry } from '../spiffe/entry.js';
 import type { Entry as WireEntry } from '../wire/gen/spire/types_pb.js';
 import { type ServerMessage, ServerMessageSchema } from '../wire/gen/touchmark/session/v1/session_pb.js';
-import { entryToWire } from './session-wire.js';
+import { entryToWire } from './api/entry-wire.js';
 
 /** The entries that were sent, by identity of the object: one that changed is another object. 8 bytes an entry. */
 export type Held = readonly Entry[];

@@ -6,6 +6,7 @@ import { create } from '@bufbuild/protobuf';
 import type { TouchmarkError } from '../errors.js';
 import type { Bundle } from '../spiffe/bundle.js';
 import { type ServerMessage, ServerMessageSchema } from '../wire/gen/touchmark/session/v1/session_pb.js';
+import { bundleToWire } from './api/bundle-wire.js';
 import { type SessionCall, type SessionsDeps, sessionLimits } from './session-contract.js';
 import {
   type Delta,
@@ -23,7 +24,6 @@ import {
   verdictMessage,
   withdrawMessage,
 } from './session-verdict.js';
-import { bundleToWire } from './session-wire.js';
 
 /** What has to be looked at again before the agent is up to date. */
 export interface Pending {
@@ -158,7 +158,10 @@ function* bundleMessages(deps: SessionsDeps, session: LiveSession): Generator<Se
   if (now.length === session.sentBundles.length && now.every((one, at) => one === session.sentBundles[at]))
     return;
   session.sentBundles = now;
-  const value = { own: bundleToWire(own), federated: federated.map(bundleToWire) };
+  const value = {
+    own: bundleToWire(own, undefined),
+    federated: federated.map((bundle) => bundleToWire(bundle, undefined)),
+  };
   yield create(ServerMessageSchema, { message: { case: 'bundles', value } });
 }
 
