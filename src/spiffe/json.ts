@@ -142,7 +142,7 @@ function readNumber(scanner: Scanner): number | bigint {
   const value = Number(literal);
   if (!Number.isFinite(value)) throw invalid(scanner, 'has a number that is too large');
   scanner.offset += literal.length;
-  if (fraction !== undefined || exponent !== undefined) return value;
+  if (fraction !== undefined || exponent !== undefined || literal === '-0') return value;
   if (literal.length > MAX_INTEGER_DIGITS) throw invalid(scanner, 'has an integer that is too long');
   return scanner.bigIntegers || !Number.isSafeInteger(value) ? BigInt(literal) : value;
 }

@@ -54,9 +54,6 @@ export function verifyX509Svid(
   return svid;
 }
 
-/** The name that callers know from the conformance documents. */
-export const readX509Svid = verifyX509Svid;
-
 /** What the issuer meant to sign; times in Unix seconds. */
 export interface IssuedSvid {
   readonly id: SpiffeId;

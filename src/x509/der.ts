@@ -78,8 +78,13 @@ export function octetString(content: Uint8Array): Buffer {
   return tlv(tag.octetString, content);
 }
 
+/** A string. Only UTF8String may hold more than ASCII: cutting a wider character to a byte would turn it into another one. */
 export function text(tagByte: number, value: string): Buffer {
-  return tlv(tagByte, Buffer.from(value, tagByte === tag.utf8String ? 'utf8' : 'latin1'));
+  const bytes = Buffer.from(value, 'utf8');
+  if (tagByte !== tag.utf8String && bytes.some((byte) => byte >= 0x80)) {
+    throw new TouchmarkError('der_invalid', `${JSON.stringify(value.slice(0, 100))} is not ASCII`);
+  }
+  return tlv(tagByte, bytes);
 }
 
 export const derNull: Uint8Array = Uint8Array.of(tag.null, 0);

@@ -23,6 +23,9 @@ const schemes: ReadonlyMap<string, SignatureScheme> = new Map([
   ['300a06082a8648ce3d040302', ecdsa('sha256')],
   ['300a06082a8648ce3d040303', ecdsa('sha384')],
   ['300a06082a8648ce3d040304', ecdsa('sha512')],
+  // With parameters of NULL, which RFC 5758 forbids and a root of Intel's has all the same.
+  ['300c06082a8648ce3d0403020500', ecdsa('sha256')],
+  ['300c06082a8648ce3d0403030500', ecdsa('sha384')],
   ['300d06092a864886f70d01010b0500', rsa('sha256')],
   ['300d06092a864886f70d01010c0500', rsa('sha384')],
   ['300d06092a864886f70d01010d0500', rsa('sha512')],

@@ -160,7 +160,7 @@ function altNames(recipe: Recipe): Uint8Array[] {
 }
 
 export function uriName(value: string): Buffer {
-  return text(tag.primitive(6), value);
+  return tlv(tag.primitive(6), Buffer.from(value));
 }
 
 export function dnsName(value: string): Buffer {

@@ -110,6 +110,7 @@ test('object identifiers are written and read', () => {
 test('strings are written in their alphabet', () => {
   assert.equal(text(tag.utf8String, 'é').toString('hex'), '0c02c3a9');
   assert.equal(text(tag.ia5String, 'a').toString('hex'), '160161');
+  throwsCode('der_invalid', /^"example.org\/ａ" is not ASCII$/, () => text(tag.ia5String, 'example.org/ａ'));
 });
 
 test('section 15: concatenated certificates are split with nothing left over', () => {
