@@ -260,6 +260,41 @@ export const errorTable = {
     'PERMISSION_DENIED',
     'The answer was not made by the chip that was challenged, or not for this connection; attest again.',
   ),
+  // agent: workloads
+  peer_not_administrator: row('PERMISSION_DENIED', 'Ask as root, or as the user that the agent runs as.'),
+  log_level_invalid: row('INVALID_ARGUMENT', 'Use trace, debug, info, warn or error.'),
+  agent_starting: row(
+    'UNAVAILABLE',
+    'Wait: `touchmark-agent healthcheck` and the agent log say what it waits for.',
+  ),
+  identities_withdrawn: row(
+    'PERMISSION_DENIED',
+    'Ask the operator: `touchmark-server host show` says why and since when.',
+  ),
+  no_identity: row(
+    'PERMISSION_DENIED',
+    'Run `touchmark-agent explain` as the workload: it says which selector is missing.',
+  ),
+  workload_attestation_failed: row('UNAVAILABLE', 'The agent log names the attestor that failed and why.'),
+  peer_changed: row(
+    'PERMISSION_DENIED',
+    'Connect from the program that is to have the identity, not from one that executes it.',
+  ),
+  security_header_missing: row(
+    'INVALID_ARGUMENT',
+    'Send the metadata workload.spiffe.io: true with every request.',
+  ),
+  audience_invalid: row('INVALID_ARGUMENT', 'Name at least one audience for which the token is meant.'),
+  too_many_streams: row(
+    'RESOURCE_EXHAUSTED',
+    'Close streams that are not needed, or raise limits.streams_per_uid.',
+  ),
+  explain_not_allowed: row('PERMISSION_DENIED', 'Ask about other processes on the admin socket.'),
+  unit_unknown: row('FAILED_PRECONDITION', 'The process does not run in a systemd unit.'),
+  executable_path_untrusted: row(
+    'FAILED_PRECONDITION',
+    'Run the workload in the host’s own mount namespace, or select it by sha256.',
+  ),
   // cli
   server_unreachable: row('UNAVAILABLE', 'Start the server, or name its socket with -socketPath.'),
   dev_failed: row('INTERNAL', 'The lines above are the end of its log; --dir keeps the rest.'),
@@ -563,7 +598,7 @@ export const errorTable = {
     'UNAVAILABLE',
     'Try again; `touchmark-agent explain` tells what the agent waits for.',
   ),
-  server_unreachable: row('UNAVAILABLE', 'Check server_address, server_port and the network in between.'),
+  server_away: row('UNAVAILABLE', 'Check server_address, server_port and the network in between.'),
   server_untrusted: row(
     'UNAUTHENTICATED',
     'Check that the address is the server of this trust domain and that trust_bundle_file is its bundle.',
@@ -585,7 +620,6 @@ export const errorTable = {
   ),
   // wire
   wire_invalid: row('INVALID_ARGUMENT', 'Correct the field that the message names.'),
-  wire_too_large: row('INVALID_ARGUMENT', 'Send fewer or shorter values; the message names the limit.'),
   // rpc
   health_unknown: row('NOT_FOUND', 'Ask for the empty name, or for a service that reflection lists.'),
   request_malformed: row('INVALID_ARGUMENT', 'Send the message that docs/api.md describes, in protobuf.'),

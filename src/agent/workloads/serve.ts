@@ -1,0 +1,159 @@
+import type { Clock } from '../../clock.js';
+import type { AgentConfig } from '../../config/agent-config.js';
+import { Disposal } from '../../disposal.js';
+import { TouchmarkError } from '../../errors.js';
+import { createFileHasher } from '../../host/hash-file.js';
+import { createNameService } from '../../host/names.js';
+import { createSystemdUnits } from '../../host/systemd-units.js';
+import type { Logger } from '../../log.js';
+import type { Interceptor } from '../../rpc/call.js';
+import { healthService } from '../../rpc/health.js';
+import { addReflection } from '../../rpc/reflection.js';
+import { createRpcServer, type RpcServer } from '../../rpc/server.js';
+import { listenUnix } from '../../rpc/unix-listener.js';
+import { Health } from '../../wire/gen/grpc/health_pb.js';
+import { SpiffeWorkloadAPI } from '../../wire/gen/spiffe/workload_pb.js';
+import { Debug } from '../../wire/gen/spire/agent/debug_pb.js';
+import { Logger as LoggerApi } from '../../wire/gen/spire/agent/logger_pb.js';
+import { Explain } from '../../wire/gen/touchmark/explain/v1/explain_pb.js';
+import type { IdentityStore } from '../contract.js';
+import type { WorkloadAttestor } from '../workload-attestors/contract.js';
+import { systemdAttestor } from '../workload-attestors/systemd.js';
+import { unixAttestor } from '../workload-attestors/unix.js';
+import { debugService, loggerService } from './admin-api.js';
+import { type AttestWorkload, createWorkloadAttestation } from './attest-workload.js';
+import { callerOf, type WorkloadCaller } from './caller.js';
+import { explainService } from './explain.js';
+import { limitPerUser } from './limits.js';
+import { checkSecurityHeader, workloadApi } from './workload-api.js';
+
+export interface WorkloadServing {
+  readonly config: Pick<
+    AgentConfig,
+    'socketPath' | 'adminSocketPath' | 'workloadAttestors' | 'allowUnauthenticatedVerifiers' | 'limits'
+  >;
+  readonly store: IdentityStore;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Listening descriptors handed over by the service manager, in place of the paths. */
+  readonly passed?: { readonly public?: number; readonly admin?: number };
+}
+
+/** Serves workloads, and operators on a socket of their own, until it is disposed. Answers Unavailable while the agent starts. */
+export async function serveWorkloads(options: WorkloadServing): Promise<AsyncDisposable> {
+  const disposal = new Disposal();
+  try {
+    const attest = createWorkloadAttestation(attestorsOf(options.config, disposal));
+    await servePublic(options, attest, disposal);
+    if (options.config.adminSocketPath !== '' || options.passed?.admin !== undefined) {
+      await serveAdmin(options, attest, disposal);
+    }
+    return disposal;
+  } catch (error) {
+    await disposal[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** One row for each kind; the configuration says which are asked. */
+function attestorsOf(
+  { workloadAttestors }: WorkloadServing['config'],
+  disposal: Disposal,
+): WorkloadAttestor[] {
+  const names = createNameService();
+  const { unix, systemd } = workloadAttestors;
+  const hasher = unix?.sha256 ? disposal.use(createFileHasher({ maxBytes: unix.sizeLimit })) : undefined;
+  return [
+    ...(unix ? [unixAttestor({ names, path: unix.path, ...(hasher ? { hasher } : {}) })] : []),
+    ...(systemd ? [systemdAttestor(createSystemdUnits(), names)] : []),
+  ];
+}
+
+async function servePublic(
+  options: WorkloadServing,
+  attest: AttestWorkload,
+  disposal: Disposal,
+): Promise<void> {
+  const { config, store, clock, passed } = options;
+  const server = rpcServer(options, [
+    { before: checkSecurityHeader },
+    limitPerUser(config.limits.streamsPerUid),
+  ]);
+  const delivery = { store, attest, allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers };
+  server.add(SpiffeWorkloadAPI, workloadApi(delivery, clock));
+  server.add(Explain, explainService(store, attest, false));
+  addCommon(server, store);
+  const at = passed?.public === undefined ? { path: config.socketPath, mode: 0o777 } : { fd: passed.public };
+  await listen(options, server, at, callerOf, disposal);
+}
+
+async function serveAdmin(
+  options: WorkloadServing,
+  attest: AttestWorkload,
+  disposal: Disposal,
+): Promise<void> {
+  const { config, store, clock, log, passed } = options;
+  const server = rpcServer(options, []);
+  server.add(Explain, explainService(store, attest, true));
+  server.add(Debug, debugService(store, clock, clock.now()));
+  server.add(LoggerApi, loggerService(log));
+  addCommon(server, store);
+  const at =
+    passed?.admin === undefined ? { path: config.adminSocketPath, mode: 0o600 } : { fd: passed.admin };
+  await listen(options, server, at, administrator, disposal);
+}
+
+/** The mode of the path keeps others out already; this holds where the socket was handed over, too. */
+function administrator(fd: number): WorkloadCaller {
+  const caller = callerOf(fd);
+  const { uid } = caller.workload;
+  if (uid === 0 || uid === process.getuid?.()) return caller;
+  caller.workload.process.close();
+  throw new TouchmarkError('peer_not_administrator', `user ${uid} may not use the admin socket`);
+}
+
+function rpcServer(
+  options: WorkloadServing,
+  interceptors: Interceptor<WorkloadCaller>[],
+): RpcServer<WorkloadCaller> {
+  const { clock, log, config } = options;
+  return createRpcServer<WorkloadCaller>({
+    clock,
+    log,
+    interceptors,
+    limits: { total: 16 * config.limits.connectionsPerUid, perKey: config.limits.connectionsPerUid },
+    maxRequestBytes: 128 * 1024,
+    onClose: ({ workload }) => workload.process.close(),
+  });
+}
+
+function addCommon(server: RpcServer<WorkloadCaller>, store: IdentityStore): void {
+  const serving = () => store.status.phase === 'serving';
+  const health = {
+    serving: (service: string) => (service === '' || service === 'SpiffeWorkloadAPI' ? serving() : undefined),
+    services: () => ['', 'SpiffeWorkloadAPI'],
+    onChange: (listener: () => void) => store.onChange(listener),
+  };
+  server.add(Health, healthService<WorkloadCaller>(health));
+  addReflection(server);
+}
+
+async function listen(
+  { log, clock }: WorkloadServing,
+  server: RpcServer<WorkloadCaller>,
+  at: { path: string; mode: number } | { fd: number },
+  identify: (fd: number) => WorkloadCaller,
+  disposal: Disposal,
+): Promise<void> {
+  disposal.defer(() => server.close());
+  const listener = await listenUnix<WorkloadCaller>({
+    server,
+    log,
+    clock,
+    at,
+    identify: async (fd) => identify(fd),
+    keyOf: ({ workload }) => String(workload.uid),
+    drop: ({ workload }) => workload.process.close(),
+  });
+  disposal.defer(() => listener.close());
+}

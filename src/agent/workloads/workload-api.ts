@@ -1,0 +1,128 @@
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import { type Clock, unixSeconds } from '../../clock.js';
+import { TouchmarkError } from '../../errors.js';
+import type { Call, ServiceImpl } from '../../rpc/call.js';
+import type { Bundle } from '../../spiffe/bundle.js';
+import { bundleToDer } from '../../spiffe/bundle-certificates.js';
+import { writeJwtKeySet } from '../../spiffe/bundle-document.js';
+import { parseSpiffeId } from '../../spiffe/id.js';
+import {
+  JWTBundlesResponseSchema,
+  JWTSVIDResponseSchema,
+  type SpiffeWorkloadAPI,
+  ValidateJWTSVIDResponseSchema,
+  X509BundlesResponseSchema,
+  type X509SVIDResponse,
+  X509SVIDResponseSchema,
+} from '../../wire/gen/spiffe/workload_pb.js';
+import type { WorkloadCaller } from './caller.js';
+import {
+  type BundleUpdate,
+  bundlesOnce,
+  bundleUpdates,
+  type Delivery,
+  jwtIdentities,
+  type X509Update,
+  x509Updates,
+} from './deliver.js';
+import { claimsOf, validateJwt } from './validate-jwt.js';
+
+const MAX_AUDIENCES = 32;
+const MAX_AUDIENCE_BYTES = 1024;
+const MAX_TOKEN_BYTES = 64 * 1024;
+
+/** The SPIFFE Workload API. The WIT profile is optional and not served: its methods answer Unimplemented. */
+export function workloadApi(
+  deps: Delivery,
+  clock: Clock,
+): ServiceImpl<typeof SpiffeWorkloadAPI, WorkloadCaller> {
+  return {
+    async *fetchX509SVID(_request, { caller, signal }) {
+      for await (const update of x509Updates(deps, caller.workload, signal)) yield x509Response(update);
+    },
+    async *fetchX509Bundles(_request, { caller, signal }) {
+      for await (const update of bundleUpdates(deps, caller.workload, signal)) {
+        const bundles = byDomain(update, bundleToDer);
+        yield create(X509BundlesResponseSchema, { crl: [...update.crls], bundles });
+      }
+    },
+    async *fetchJWTBundles(_request, { caller, signal }) {
+      for await (const update of bundleUpdates(deps, caller.workload, signal)) {
+        const bundles = byDomain(update, (bundle) => Buffer.from(writeJwtKeySet(bundle)));
+        yield create(JWTBundlesResponseSchema, { bundles });
+      }
+    },
+    async fetchJWTSVID(request, call) {
+      checkAudiences(request.audience);
+      const id = request.spiffeId === '' ? '' : parseSpiffeId(request.spiffeId);
+      const asked = { audience: request.audience, id };
+      const tokens = await jwtIdentities(deps, call.caller.workload, asked, call.signal);
+      const svids = tokens.map(({ id: spiffeId, token, hint }) => ({ spiffeId, svid: token, hint }));
+      return create(JWTSVIDResponseSchema, { svids });
+    },
+    async validateJWTSVID(request, call) {
+      checkValidateRequest(request);
+      const bundles = await bundlesOnce(deps, call.caller.workload, call.signal);
+      const svid = validateJwt(request.svid, request.audience, bundles, unixSeconds(clock));
+      const claims = claimsOf(svid) as JsonObject;
+      return create(ValidateJWTSVIDResponseSchema, { spiffeId: svid.id, claims });
+    },
+  };
+}
+
+/** Every request to the Workload API carries this header, exactly once (Workload Endpoint section 3). */
+export function checkSecurityHeader(call: Call<WorkloadCaller>): void {
+  if (call.method.service !== 'SpiffeWorkloadAPI') return;
+  const values = call.metadata.get('workload.spiffe.io');
+  if (values.length === 1 && values[0] === 'true') return;
+  throw new TouchmarkError('security_header_missing', 'security header missing from request');
+}
+
+function x509Response({ identities, own, federated, crls }: X509Update): X509SVIDResponse {
+  const bundle = bundleToDer(own);
+  return create(X509SVIDResponseSchema, {
+    svids: identities.map(({ entry, chain, key }) => ({
+      spiffeId: entry.spiffeId,
+      x509Svid: Buffer.concat(chain),
+      x509SvidKey: key,
+      bundle,
+      hint: entry.hint,
+    })),
+    crl: [...crls],
+    federatedBundles: Object.fromEntries(
+      [...federated]
+        .map(([name, foreign]) => [`spiffe://${name}`, bundleToDer(foreign)] as const)
+        .filter(nonEmpty),
+    ),
+  });
+}
+
+function byDomain(update: BundleUpdate, encode: (bundle: Bundle) => Uint8Array): Record<string, Uint8Array> {
+  const all = [update.own, ...update.federated.values()];
+  return Object.fromEntries(
+    all.map((bundle) => [`spiffe://${bundle.trustDomain}`, encode(bundle)] as const).filter(nonEmpty),
+  );
+}
+
+/** Clients refuse a whole message for one empty bundle; a domain without authorities is simply not named. */
+function nonEmpty([, bytes]: readonly [string, Uint8Array]): boolean {
+  return bytes.length > 0;
+}
+
+function checkAudiences(audience: readonly string[]): void {
+  const bad = (message: string) => new TouchmarkError('audience_invalid', message);
+  if (audience.length === 0) throw bad('audience: at least one must be given');
+  if (audience.length > MAX_AUDIENCES) throw bad(`audience: at most ${MAX_AUDIENCES} may be given`);
+  for (const value of audience) {
+    if (value === '') throw bad('audience: must not be empty');
+    if (Buffer.byteLength(value) > MAX_AUDIENCE_BYTES)
+      throw bad(`audience: longer than ${MAX_AUDIENCE_BYTES} bytes`);
+  }
+}
+
+function checkValidateRequest(request: { audience: string; svid: string }): void {
+  checkAudiences(request.audience === '' ? [] : [request.audience]);
+  if (request.svid === '') throw new TouchmarkError('jwt_svid_invalid', 'svid: must be given');
+  if (request.svid.length > MAX_TOKEN_BYTES)
+    throw new TouchmarkError('jwt_svid_invalid', 'svid: larger than 64 KiB');
+}
