@@ -30,7 +30,7 @@ export interface IdentityStoreDeps {
   readonly log: Logger;
   readonly keyType: 'ec-p256' | 'rsa-2048';
   readonly jwtCache: number;
-  /** @throws TouchmarkError `server_unreachable` while there is no channel */
+  /** @throws TouchmarkError `server_away` while there is no channel */
   server(): Pick<ServerApi, 'signX509' | 'signJwt'>;
   readonly x509SoftLimit?: number;
   readonly random?: () => number;

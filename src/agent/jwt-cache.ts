@@ -101,7 +101,7 @@ export function createJwtCache(deps: JwtCacheDeps): JwtCache {
         return await untilAborted(flight(key, entry, sorted), signal);
       } catch (error) {
         // Better an older token that still holds than none while the server is away.
-        const rest = hasCode(error, 'server_unreachable') ? usable(key, entry) : undefined;
+        const rest = hasCode(error, 'server_away') ? usable(key, entry) : undefined;
         if (rest !== undefined) return rest.identity;
         return asUnavailable(entry)(error);
       }

@@ -36,7 +36,7 @@ export interface SignedJwt {
 }
 
 /**
- * The RPCs of one mutually authenticated channel. Each throws a TouchmarkError: `server_unreachable`, `node_refused`
+ * The RPCs of one mutually authenticated channel. Each throws a TouchmarkError: `server_away`, `node_refused`
  * (a new attestation helps), `node_banned`, `server_unimplemented`, or `server_refused` for every other status.
  */
 export interface ServerApi {

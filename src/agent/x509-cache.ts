@@ -135,7 +135,7 @@ export function createX509Cache(deps: X509CacheDeps): X509Cache {
     slot.failures += 1;
     slot.retryAt = clock.now() + (ceiling / 2) * (1 + deps.random());
     const message = `no X.509-SVID for ${entry.spiffeId}: ${messageOf(error)}`;
-    const quiet = hasCode(error, 'server_unreachable');
+    const quiet = hasCode(error, 'server_away');
     deps.log[quiet ? 'debug' : 'warn']('an X.509-SVID could not be had', { entry: entry.id, error });
     slots.reject(slot, new TouchmarkError('svid_unavailable', message, { cause: error }));
     plan(slot);

@@ -11,7 +11,7 @@ import { type FakeIdentityStore, type FakeStoreOptions, fakeIdentityStore } from
 import { type ManualClock, manualClock, settle, until } from '../fakes/manual-clock.js';
 
 const never = new AbortController().signal;
-const unreachable = new TouchmarkError('server_unreachable', 'the server is away');
+const unreachable = new TouchmarkError('server_away', 'the server is away');
 
 function serving(
   t: test.TestContext,

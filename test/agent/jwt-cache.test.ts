@@ -56,12 +56,12 @@ test('a token is refreshed after half its life, and the old one serves while the
   clock.advance(149_000);
   assert.equal(await store.jwt(entry, ['x'], never), first);
   clock.advance(2_000);
-  store.server.fail = new TouchmarkError('server_unreachable', 'the server is away');
+  store.server.fail = new TouchmarkError('server_away', 'the server is away');
   assert.equal(await store.jwt(entry, ['x'], never), first);
   store.server.fail = undefined;
   const second = await store.jwt(entry, ['x'], never);
   assert.notEqual(second.token, first.token);
-  store.server.fail = new TouchmarkError('server_unreachable', 'the server is away');
+  store.server.fail = new TouchmarkError('server_away', 'the server is away');
   clock.advance(301_000);
   await assert.rejects(store.jwt(entry, ['x'], never), {
     code: 'svid_unavailable',

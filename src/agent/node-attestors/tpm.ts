@@ -36,21 +36,28 @@ export function tpmAttestor(settings: TpmSettings, deps: NodeAttestorDeps): Node
     await closing?.[Symbol.asyncDispose]();
   }
 
+  /** A chip that failed is opened anew for the next attempt. */
+  async function reopening<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      await close().catch((late: unknown) =>
+        deps.log.debug('closing the TPM failed', { error: messageOf(late) }),
+      );
+      throw error;
+    }
+  }
+
   return {
     type: 'tpm',
     reattestable: true,
-    async begin() {
-      try {
-        const tpm = await device();
-        return await beginAttempt(tpm, { unique, trustDomain, agentVersion: deps.agentVersion });
-      } catch (error) {
-        // A chip that failed is opened anew for the next attempt.
-        await close().catch((late: unknown) =>
-          deps.log.debug('closing the TPM failed', { error: messageOf(late) }),
-        );
-        throw error;
-      }
-    },
+    begin: () =>
+      reopening(async () => {
+        const identity = { unique, trustDomain, agentVersion: deps.agentVersion };
+        const attempt = await beginAttempt(await device(), identity);
+        const { payload } = attempt;
+        return { payload, answer: (...question) => reopening(() => attempt.answer(...question)) };
+      }),
     [Symbol.asyncDispose]: close,
   };
 }

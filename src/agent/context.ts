@@ -1,0 +1,199 @@
+import { mkdir } from 'node:fs/promises';
+import type { Clock } from '../clock.js';
+import type { AgentConfig } from '../config/agent-config.js';
+import { Disposal } from '../disposal.js';
+import { TouchmarkError } from '../errors.js';
+import { readFileBounded, writeFileAtomic } from '../host/atomic-file.js';
+import { lockDirectory } from '../host/lock.js';
+import type { Notifier } from '../host/notify.js';
+import type { OpenTpmOptions, TpmDevice } from '../host/tpm.js';
+import type { Logger } from '../log.js';
+import { buildCsr } from '../x509/csr.js';
+import { generateKey } from '../x509/keys.js';
+import { attestNode, checkResult } from './attest-node.js';
+import { loadTrust } from './bootstrap.js';
+import type { Dial } from './channel.js';
+import { createDial } from './grpc-channel.js';
+import { createIdentityStore, type FedIdentityStore } from './identity-store.js';
+import { waitFor } from './latest.js';
+import { createNodeAttestor } from './node-attestors/table.js';
+import { createKeeper, type NodeSvidKeeper } from './renew.js';
+import { secretReader } from './secrets.js';
+import type { NodeSvid } from './server-api.js';
+import { createServerConnection, type ServerConnection } from './server-connection.js';
+import { approveWith, feedWatchdog, followStatus } from './status.js';
+import { keepInSync } from './sync.js';
+import type { Trust } from './trust.js';
+import type { WorkloadServing } from './workloads/serve.js';
+
+/** Opens the Workload API and the operators' socket; resolves when clients can connect. */
+export type ServeWorkloads = (deps: WorkloadServing) => Promise<AsyncDisposable>;
+
+export interface AgentDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Ends the agent's loops. */
+  readonly signal: AbortSignal;
+  readonly agentVersion: string;
+  readonly notifier: Notifier;
+  readonly serveWorkloads: ServeWorkloads;
+  openTpm(options: OpenTpmOptions): Promise<TpmDevice>;
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly random?: () => number;
+}
+
+/** A running agent. Disposing ends it: loops first, then what they used, in the reverse order of its making. */
+export interface Agent extends AsyncDisposable {
+  readonly store: FedIdentityStore;
+  /** Resolves when clients can connect and the node SVID is held; never, if neither ever comes. */
+  readonly ready: Promise<void>;
+}
+
+const MAX_BUNDLE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Builds the agent and sets it going. Comes back as soon as workloads can connect; from then on it attests, renews and
+ * stays in touch by itself, for as long as `signal` lets it, whether the server is there or not.
+ * @throws TouchmarkError `bootstrap_missing`, `directory_locked`, and why the socket could not be opened
+ */
+export async function startAgent(config: AgentConfig, deps: AgentDeps): Promise<Agent> {
+  const disposal = new Disposal();
+  try {
+    const { store, ready } = await build(config, deps, disposal);
+    return { store, ready, [Symbol.asyncDispose]: () => disposal[Symbol.asyncDispose]() };
+  } catch (error) {
+    await disposal[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function build(
+  config: AgentConfig,
+  deps: AgentDeps,
+  disposal: Disposal,
+): Promise<Pick<Agent, 'store' | 'ready'>> {
+  const { log, clock, notifier } = deps;
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  disposal.use(await lockDirectory(config.dataDir));
+  const trust = await loadTrust({ ...config, log, ...bundleFiles });
+  disposal.defer(() => trust.flushed());
+  const connection = createServerConnection(dialer(config, deps, trust), clock);
+  disposal.defer(() => connection[Symbol.dispose]());
+  const store = createStore(config, deps, connection);
+  disposal.defer(() => store[Symbol.dispose]());
+  disposal.defer(followStatus(store, (line) => notifier.status(line)));
+  disposal.use(await deps.serveWorkloads({ config, store, log, clock }));
+  const keeper = makeKeeper(config, deps, { trust, connection, store }, disposal);
+  const loops = disposal.use(runLoops({ ...deps, keeper, connection, store, trust }));
+  disposal.defer(feedWatchdog(clock, notifier.watchdogMs, loops.alive, () => notifier.watchdog()));
+  const ready = waitFor(keeper.svid, deps.signal, (svid) => svid).then((svid) => {
+    if (svid !== undefined) notifier.ready();
+  });
+  return { store, ready };
+}
+
+interface Parts {
+  readonly trust: Trust;
+  readonly connection: ServerConnection;
+  readonly store: FedIdentityStore;
+}
+
+function makeKeeper(
+  config: AgentConfig,
+  deps: AgentDeps,
+  { trust, connection, store }: Parts,
+  disposal: Disposal,
+): NodeSvidKeeper {
+  const { clock, log, random = Math.random } = deps;
+  const { trustDomain } = config;
+  const readSecret = secretReader(deps.environment);
+  const attestor = disposal.use(createNodeAttestor({ ...deps, config, readSecret }));
+  const dial = dialer(config, deps, trust);
+  const approvalCode = teller(store, log);
+  return createKeeper({
+    clock,
+    log,
+    random,
+    attest: (signal) => attestNode({ clock, log, trustDomain, trust, attestor, dial, approvalCode }, signal),
+    renew: (held, signal) => renewNode({ connection, trust, clock, trustDomain }, held, signal),
+    status: (change) => store.setStatus(change),
+  });
+}
+
+function dialer(config: AgentConfig, { clock, agentVersion }: AgentDeps, trust: Trust): Dial {
+  return createDial({ host: config.serverAddress, port: config.serverPort, clock, trust, agentVersion });
+}
+
+const bundleFiles = {
+  readFile: (path: string) => readFileBounded(path, MAX_BUNDLE_BYTES),
+  writeFile: (path: string, content: string) => writeFileAtomic(path, content),
+};
+
+function createStore(config: AgentConfig, deps: AgentDeps, connection: ServerConnection): FedIdentityStore {
+  return createIdentityStore({
+    clock: deps.clock,
+    log: deps.log.child({ room: 'identities' }),
+    keyType: config.workloadKeyType,
+    jwtCache: config.limits.jwtCache,
+    server: () => connection.api(),
+    ...(deps.random === undefined ? {} : { random: deps.random }),
+  });
+}
+
+/** Shows the code that an operator must approve, once for each. */
+function teller(store: FedIdentityStore, log: Logger): (code: string) => void {
+  return (approvalCode) => {
+    if (store.status.approvalCode === approvalCode) return;
+    if (approvalCode !== '') log.warn(`this host waits for an operator; ${approveWith(approvalCode)}`);
+    store.setStatus({ approvalCode });
+  };
+}
+
+interface RenewDeps {
+  readonly connection: ServerConnection;
+  readonly trust: Trust;
+  readonly clock: Clock;
+  readonly trustDomain: AgentConfig['trustDomain'];
+}
+
+/** RenewAgent, for a node that cannot attest again: a new key, the same name. */
+async function renewNode(deps: RenewDeps, held: NodeSvid, signal: AbortSignal): Promise<NodeSvid> {
+  const key = await generateKey('ec-p256');
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(30_000)]);
+  const chain = await deps.connection.api().renewAgent(buildCsr({ key }), limited);
+  const renewed = checkResult(deps, { key, chain, reattestable: held.reattestable });
+  if (renewed.id === held.id) return renewed;
+  throw new TouchmarkError('server_answer_invalid', `the server renewed ${held.id} as ${renewed.id}`);
+}
+
+interface LoopDeps extends AgentDeps {
+  readonly keeper: NodeSvidKeeper;
+  readonly connection: ServerConnection;
+  readonly store: FedIdentityStore;
+  readonly trust: Trust;
+}
+
+/** The two loops that never end by themselves. Should one do so, the watchdog is no longer fed. */
+function runLoops({ keeper, connection, store, trust, clock, log, signal, random = Math.random }: LoopDeps) {
+  const own = new AbortController();
+  const either = AbortSignal.any([signal, own.signal]);
+  const ownBundle: Trust['update'] = (bundle) => trust.update(bundle);
+  let running = 2;
+  const loops = [
+    keeper.run(either),
+    keepInSync({ clock, log, store, random, keeper, connection, ownBundle }, either),
+  ].map((loop) =>
+    loop.finally(() => {
+      running -= 1;
+    }),
+  );
+  for (const loop of loops)
+    loop.catch((error: unknown) => log.error('a loop of the agent failed', { error }));
+  return {
+    alive: () => running === loops.length,
+    async [Symbol.asyncDispose]() {
+      own.abort();
+      await Promise.allSettled(loops);
+    },
+  };
+}
