@@ -7,8 +7,6 @@ import type { Logger } from '../log.js';
 import type { HealthState } from '../rpc/health.js';
 import { type Cleanup, createCleanup } from './cleanup.js';
 import { type ContextParts, openContext, type ServerContext } from './context.js';
-import type { Datastore } from './datastores/contract.js';
-import type { KeyManager } from './key-managers/contract.js';
 import { listenForAgents, listenForOperators } from './listeners.js';
 import { createServers } from './services.js';
 
@@ -20,10 +18,7 @@ export interface ServerSurroundings {
 }
 
 /** In place of what the configuration names: for tests and throw-away servers. */
-export interface ServerOverrides {
-  readonly store?: Datastore;
-  readonly keys?: KeyManager;
-}
+export type ServerOverrides = Pick<ContextParts, 'store' | 'keys' | 'vendorAnchorsDir'>;
 
 export interface RunningServer extends AsyncDisposable {
   readonly context: ServerContext;
