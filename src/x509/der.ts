@@ -31,6 +31,7 @@ export interface DerElement {
 /** A position inside a run of elements. Moves forward only. */
 export interface DerReader {
   readonly bytes: Uint8Array;
+  readonly end: number;
   offset: number;
 }
 
@@ -91,16 +92,16 @@ export const derNull: Uint8Array = Uint8Array.of(tag.null, 0);
 export const derTrue: Uint8Array = Uint8Array.of(tag.boolean, 1, 0xff);
 
 export function reader(bytes: Uint8Array): DerReader {
-  return { bytes, offset: 0 };
+  return { bytes, end: bytes.length, offset: 0 };
 }
 
 export function atEnd(from: DerReader): boolean {
-  return from.offset >= from.bytes.length;
+  return from.offset >= from.end;
 }
 
 /** The tag of the next element, undefined at the end. */
 export function peekTag(from: DerReader): number | undefined {
-  return from.bytes[from.offset];
+  return from.offset < from.end ? from.bytes[from.offset] : undefined;
 }
 
 /**
@@ -109,24 +110,19 @@ export function peekTag(from: DerReader): number | undefined {
  */
 export function readElement(from: DerReader): DerElement {
   const { bytes, offset } = from;
-  const tagByte = bytes[offset];
-  const first = bytes[offset + 1];
-  if (tagByte === undefined || first === undefined) throw invalid('ends inside an element', offset);
-  if ((tagByte & 0x1f) === 0x1f) throw invalid('has a tag of more than one octet', offset);
-  const [length, start] = first < 0x80 ? [first, offset + 2] : longLength(bytes, offset + 1);
-  const end = start + length;
-  if (end > bytes.length) throw invalid('has an element that is longer than what is left', offset);
-  from.offset = end;
-  return { tag: tagByte, content: bytes.subarray(start, end), raw: bytes.subarray(offset, end) };
+  const length = readHeader(from);
+  const start = from.offset;
+  from.offset = start + length;
+  return {
+    tag: bytes[offset] ?? 0,
+    content: bytes.subarray(start, from.offset),
+    raw: bytes.subarray(offset, from.offset),
+  };
 }
 
 /** Reads the next element, which must have this tag; `what` names it in the error. */
 export function expect(from: DerReader, tagByte: number, what: string): DerElement {
-  const found = peekTag(from);
-  if (found !== tagByte) {
-    const seen = found === undefined ? 'nothing' : `tag 0x${found.toString(16).padStart(2, '0')}`;
-    throw invalid(`has ${seen} where ${what} belongs`, from.offset);
-  }
+  expectTag(from, tagByte, what);
   return readElement(from);
 }
 
@@ -137,7 +133,11 @@ export function readIf(from: DerReader, tagByte: number): DerElement | undefined
 
 /** Steps into the next element, which must have this tag. */
 export function enter(from: DerReader, tagByte: number, what: string): DerReader {
-  return reader(expect(from, tagByte, what).content);
+  expectTag(from, tagByte, what);
+  const length = readHeader(from);
+  const inner = { bytes: from.bytes, end: from.offset + length, offset: from.offset };
+  from.offset = inner.end;
+  return inner;
 }
 
 /** Steps into bytes that must be exactly one element with this tag, nothing after it. */
@@ -201,14 +201,34 @@ export function invalid(why: string, offset: number): TouchmarkError {
   return new TouchmarkError('der_invalid', `the DER ${why} (at byte ${offset})`);
 }
 
-function longLength(bytes: Uint8Array, at: number): [length: number, start: number] {
-  const count = (bytes[at] ?? 0) & 0x7f;
-  if (count === 0 || count > 4) throw invalid('has an indefinite or huge length', at);
-  if (at + count >= bytes.length) throw invalid('ends inside a length', at);
+function expectTag(from: DerReader, tagByte: number, what: string): void {
+  const found = peekTag(from);
+  if (found === tagByte) return;
+  const seen = found === undefined ? 'nothing' : `tag 0x${found.toString(16).padStart(2, '0')}`;
+  throw invalid(`has ${seen} where ${what} belongs`, from.offset);
+}
+
+/** Moves to the content of the next element and returns its length, which lies within the reader's end. */
+function readHeader(from: DerReader): number {
+  const { bytes, end, offset } = from;
+  if (offset + 2 > end) throw invalid('ends inside an element', offset);
+  if (((bytes[offset] ?? 0) & 0x1f) === 0x1f) throw invalid('has a tag of more than one octet', offset);
+  const first = bytes[offset + 1] ?? 0;
+  from.offset = offset + 2;
+  const length = first < 0x80 ? first : readLongLength(from, first & 0x7f);
+  if (from.offset + length > end) throw invalid('has an element that is longer than what is left', offset);
+  return length;
+}
+
+function readLongLength(from: DerReader, count: number): number {
+  const { bytes, end, offset } = from;
+  if (count === 0 || count > 4) throw invalid('has an indefinite or huge length', offset);
+  if (offset + count > end) throw invalid('ends inside a length', offset);
   let length = 0;
-  for (let i = 1; i <= count; i++) length = length * 256 + (bytes[at + i] ?? 0);
-  if (length < 0x80 || bytes[at + 1] === 0) throw invalid('has a length that is not minimal', at);
-  return [length, at + 1 + count];
+  for (let i = 0; i < count; i++) length = length * 256 + (bytes[offset + i] ?? 0);
+  if (length < 0x80 || bytes[offset] === 0) throw invalid('has a length that is not minimal', offset);
+  from.offset = offset + count;
+  return length;
 }
 
 function headerLength(length: number): number {

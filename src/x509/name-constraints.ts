@@ -15,6 +15,9 @@ interface Subtree {
   readonly base: string;
 }
 
+/** Names times constraints is what an unknown peer can make us compare. */
+const MAX_SUBTREES = 64;
+
 const kinds = { email: 0x81, dns: 0x82, directory: 0xa4, uri: 0x86 } as const;
 
 /**
@@ -24,11 +27,12 @@ const kinds = { email: 0x81, dns: 0x82, directory: 0xa4, uri: 0x86 } as const;
  * @throws TouchmarkError `chain_untrusted`
  */
 export function checkNameConstraints(constraints: Uint8Array, certificate: Certificate): void {
-  const { permitted, excluded } = readConstraints(constraints);
-  for (const uri of certificate.uris) checkName(kinds.uri, uriHost(uri), uri, permitted, excluded);
-  for (const name of certificate.dnsNames)
-    checkName(kinds.dns, name.toLowerCase(), name, permitted, excluded);
-  for (const { kind } of [...permitted, ...excluded]) {
+  const all = readConstraints(constraints);
+  const forUris = only(kinds.uri, all);
+  const forDns = only(kinds.dns, all);
+  for (const uri of certificate.uris) checkName(kinds.uri, uriHost(uri), uri, forUris);
+  for (const name of certificate.dnsNames) checkName(kinds.dns, name.toLowerCase(), name, forDns);
+  for (const { kind } of [...all.permitted, ...all.excluded]) {
     if (kind === kinds.uri || kind === kinds.dns) continue;
     if (hasNameOfKind(certificate, kind)) {
       throw untrusted(`a name constraint of kind 0x${kind.toString(16)} cannot be judged`);
@@ -36,22 +40,20 @@ export function checkNameConstraints(constraints: Uint8Array, certificate: Certi
   }
 }
 
-function checkName(
-  kind: number,
-  host: string | undefined,
-  shown: string,
-  permitted: readonly Subtree[],
-  excluded: readonly Subtree[],
-): void {
-  const of = (list: readonly Subtree[]) => list.filter((subtree) => subtree.kind === kind);
-  const [inside, outside] = [of(permitted), of(excluded)];
-  if (inside.length + outside.length === 0) return;
+function only(wanted: number, { permitted, excluded }: Constraints): Constraints {
+  const ofKind = ({ kind }: Subtree) => kind === wanted;
+  return { permitted: permitted.filter(ofKind), excluded: excluded.filter(ofKind) };
+}
+
+function checkName(kind: number, host: string | undefined, shown: string, limits: Constraints): void {
+  const { permitted, excluded } = limits;
+  if (permitted.length + excluded.length === 0) return;
   if (host === undefined)
     throw untrusted(`${JSON.stringify(shown)} has no host to hold against a name constraint`);
-  if (outside.some(({ base }) => matches(kind, host, base))) {
+  if (excluded.some(({ base }) => matches(kind, host, base))) {
     throw untrusted(`${JSON.stringify(shown)} is excluded by a name constraint`);
   }
-  if (inside.length > 0 && !inside.some(({ base }) => matches(kind, host, base))) {
+  if (permitted.length > 0 && !permitted.some(({ base }) => matches(kind, host, base))) {
     throw untrusted(`${JSON.stringify(shown)} is not permitted by a name constraint`);
   }
 }
@@ -78,6 +80,8 @@ function readSubtrees(from: DerReader, listTag: number): Subtree[] {
   const list = enter(from, listTag, 'subtrees');
   const subtrees: Subtree[] = [];
   while (!atEnd(list)) {
+    if (subtrees.length === MAX_SUBTREES)
+      throw untrusted(`there are more than ${MAX_SUBTREES} name constraints`);
     const subtree = enter(list, tag.sequence, 'a subtree');
     const name = readElement(subtree);
     if (!atEnd(subtree)) throw untrusted('a name constraint has a minimum or maximum, which nobody may use');

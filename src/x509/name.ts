@@ -1,4 +1,4 @@
-import { enterWhole, oid, readElement, reader, sequence, tag, text, tlv } from './der.js';
+import { atEnd, enter, enterWhole, oid, readElement, reader, sequence, tag, text, tlv } from './der.js';
 
 /** The parts of a distinguished name that we write, in this order. */
 export interface NameParts {
@@ -39,9 +39,9 @@ const shortNames = new Map(
 export function describeName(der: Uint8Array): string {
   const shown: string[] = [];
   const name = enterWhole(der, tag.sequence, 'the name');
-  while (name.offset < name.bytes.length) {
-    const set = reader(readElement(name).content);
-    while (set.offset < set.bytes.length) shown.push(describeAttribute(readElement(set).content));
+  while (!atEnd(name)) {
+    const set = enter(name, tag.set, 'a relative name');
+    while (!atEnd(set)) shown.push(describeAttribute(readElement(set).content));
   }
   return shown.join(', ');
 }

@@ -65,6 +65,7 @@ export interface Certificate extends AltNames {
   readonly unknownCritical: readonly string[];
 }
 
+const noConstraints = { authority: false, pathLength: undefined };
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
 
 /** Certificate policies can only fail a path whose policy is constrained, and a critical constraint on it is unknown here. */
@@ -157,25 +158,29 @@ function readExtensionPart(from: DerReader, version: number): Extensions {
 }
 
 function interpret(extensions: Extensions) {
-  const value = (id: string) => extensions.get(id)?.value;
-  const read = <T>(id: string, how: (bytes: Uint8Array) => T): T | undefined => {
-    const bytes = value(id);
-    return bytes === undefined ? undefined : how(bytes);
-  };
-  const constraints = read(oidHex.basicConstraints, readBasicConstraints);
+  const altNames = extensions.get(oidHex.subjectAltName);
+  const usage = extensions.get(oidHex.keyUsage);
+  const constraints = extensions.get(oidHex.basicConstraints);
+  const purposes = extensions.get(oidHex.extendedKeyUsage);
+  const ownKeyId = extensions.get(oidHex.subjectKeyId);
+  const issuerKeyId = extensions.get(oidHex.authorityKeyId);
+  const { uris, dnsNames, otherKinds } = altNames ? readAltNames(altNames.value) : noAltNames;
+  const { authority, pathLength } = constraints ? readBasicConstraints(constraints.value) : noConstraints;
   return {
-    ...(read(oidHex.subjectAltName, readAltNames) ?? noAltNames),
-    altNamesCritical: extensions.get(oidHex.subjectAltName)?.critical ?? false,
-    keyUsage: read(oidHex.keyUsage, readKeyUsage) ?? 0,
-    keyUsagePresent: extensions.has(oidHex.keyUsage),
-    keyUsageCritical: extensions.get(oidHex.keyUsage)?.critical ?? false,
-    extendedKeyUsage: read(oidHex.extendedKeyUsage, readExtendedKeyUsage),
+    uris,
+    dnsNames,
+    otherKinds,
+    altNamesCritical: altNames?.critical ?? false,
+    keyUsage: usage ? readKeyUsage(usage.value) : 0,
+    keyUsagePresent: usage !== undefined,
+    keyUsageCritical: usage?.critical ?? false,
+    extendedKeyUsage: purposes && readExtendedKeyUsage(purposes.value),
     basicConstraintsPresent: constraints !== undefined,
-    authority: constraints?.authority ?? false,
-    pathLength: constraints?.pathLength,
-    subjectKeyId: read(oidHex.subjectKeyId, readSubjectKeyId),
-    authorityKeyId: read(oidHex.authorityKeyId, readAuthorityKeyId),
-    nameConstraints: value(oidHex.nameConstraints),
+    authority,
+    pathLength,
+    subjectKeyId: ownKeyId && readSubjectKeyId(ownKeyId.value),
+    authorityKeyId: issuerKeyId && readAuthorityKeyId(issuerKeyId.value),
+    nameConstraints: extensions.get(oidHex.nameConstraints)?.value,
     unknownCritical: unknownCritical(extensions),
   };
 }

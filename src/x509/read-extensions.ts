@@ -35,7 +35,7 @@ export function readExtensions(list: DerReader): Extensions {
     const critical = readFlag(item, 'the critical flag');
     const value = expect(item, tag.octetString, 'an extension value').content;
     expectEnd(item, 'an extension');
-    const key = Buffer.from(id).toString('hex');
+    const key = hexOf(id);
     if (found.has(key)) {
       throw new TouchmarkError('certificate_invalid', `extension ${dottedOid(id)} comes twice`);
     }
@@ -111,7 +111,7 @@ export function readExtendedKeyUsage(value: Uint8Array): string[] {
   while (!atEnd(from)) {
     if (purposes.length === MAX_EXTENSIONS)
       throw new TouchmarkError('certificate_invalid', 'too many key purposes');
-    purposes.push(Buffer.from(expect(from, tag.oid, 'a key purpose').content).toString('hex'));
+    purposes.push(hexOf(expect(from, tag.oid, 'a key purpose').content));
   }
   return purposes;
 }
@@ -129,6 +129,10 @@ export function readAuthorityKeyId(value: Uint8Array): Uint8Array | undefined {
   const identifier = readIf(from, tag.primitive(0))?.content;
   while (!atEnd(from)) readElement(from);
   return identifier;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -20,29 +20,40 @@ export function encodeTime(unixSeconds: number): Buffer {
 }
 
 /**
- * Reads a certificate's time into Unix seconds: with seconds, in UTC, without fractions, a day that exists.
+ * Reads a certificate's time into Unix seconds: with seconds, in UTC, without fractions, a day that exists, not before 1950.
  * @throws TouchmarkError `certificate_invalid`
  */
 export function decodeTime(element: DerElement): number {
-  const written = Buffer.from(element.content).toString('latin1');
-  const full = withCentury(element.tag, written);
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(full);
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = (match ?? []).slice(1).map(Number);
-  const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day);
-  date.setUTCHours(hour, minute, second);
-  const printed = Number.isNaN(date.getTime()) ? '' : date.toISOString().replace(/[-:T]|\.000/g, '');
-  if (match === null || printed !== full) {
-    throw new TouchmarkError(
-      'certificate_invalid',
-      `the certificate has ${JSON.stringify(written)} as a time`,
-    );
+  const { content } = element;
+  const yearDigits = element.tag === tag.utcTime ? 2 : element.tag === tag.generalizedTime ? 4 : 0;
+  if (yearDigits === 0 || content.length !== yearDigits + 11 || content.at(-1) !== 0x5a)
+    throw invalidTime(content);
+  const written = digits(content, 0, yearDigits);
+  const year = yearDigits === 4 ? written : written + (written < 50 ? 2000 : 1900);
+  const [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map((at) => digits(content, yearDigits + at, 2));
+  const time = Date.UTC(year, (month ?? 0) - 1, day, hour, minute, second);
+  const date = new Date(time);
+  // A field out of its range carries over into the next one; then one of these differs.
+  const exists = date.getUTCMonth() + 1 === month && date.getUTCDate() === day && date.getUTCHours() === hour;
+  if (!(exists && date.getUTCMinutes() === minute && date.getUTCSeconds() === second && year >= 1950)) {
+    throw invalidTime(content);
   }
-  return date.getTime() / 1000;
+  return time / 1000;
 }
 
-function withCentury(timeTag: number, written: string): string {
-  if (timeTag === tag.generalizedTime) return written;
-  if (timeTag !== tag.utcTime) return '';
-  return `${written.slice(0, 2) < '50' ? '20' : '19'}${written}`;
+function digits(bytes: Uint8Array, at: number, count: number): number {
+  let value = 0;
+  for (let i = at; i < at + count; i++) {
+    const digit = (bytes[i] ?? 0) - 0x30;
+    value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN;
+  }
+  return value;
+}
+
+function invalidTime(content: Uint8Array): TouchmarkError {
+  const written = Buffer.from(content).toString('latin1').slice(0, 40);
+  return new TouchmarkError(
+    'certificate_invalid',
+    `the certificate has ${JSON.stringify(written)} as a time`,
+  );
 }

@@ -203,6 +203,8 @@ test('XS-14: constraints of kinds that we cannot judge refuse names of those kin
 test('XS-14: constraints that are not well formed refuse everything', () => {
   const broken = makeRoot({ more: [extension(oid('2.5.29.30'), true, Buffer.from('3000', 'hex'))] });
   refuses(/name constraints are not well formed/, ...with1(broken));
+  const many = Array.from({ length: 65 }, (_, n) => uriName(`h${n}`));
+  refuses(/more than 64 name constraints/, ...with1(constrained({ permitted: many })));
   const junk = makeRoot({ more: [extension(oid('2.5.29.30'), true, Buffer.from('0400', 'hex'))] });
   refuses(/^the DER has tag 0x04 where the name constraints belongs/, ...with1(junk));
 });
