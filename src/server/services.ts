@@ -13,14 +13,19 @@ import { LocalAuthority } from '../wire/gen/spire/server/localauthority_pb.js';
 import { Logger } from '../wire/gen/spire/server/logger_pb.js';
 import { SVID } from '../wire/gen/spire/server/svid_pb.js';
 import { TrustDomain } from '../wire/gen/spire/server/trustdomain_pb.js';
+import { Host } from '../wire/gen/touchmark/host/v1/host_pb.js';
+import { Session } from '../wire/gen/touchmark/session/v1/session_pb.js';
 import { type AgentApiDeps, agentService } from './api/agent.js';
 import { bindService } from './api/bind.js';
 import { bundleService } from './api/bundle.js';
 import { debugService } from './api/debug.js';
 import { entryService } from './api/entry.js';
+import { whileBelieved } from './api/guard.js';
+import { hostService } from './api/host.js';
 import { localAuthorityService } from './api/localauthority.js';
 import { loggerService } from './api/logger.js';
 import type { ApiService } from './api/service.js';
+import { sessionService } from './api/session.js';
 import { svidService } from './api/svid.js';
 import { trustDomainService } from './api/trustdomain.js';
 import type { ServerContext } from './context.js';
@@ -68,6 +73,16 @@ function addShared(context: ServerContext, server: RpcServer<Connected>): void {
   addBound(context, server, SVID, svidService({ ...context, trustDomain, clock }));
   addBound(context, server, TrustDomain, trustDomainService(trustDomain));
   addBound(context, server, LocalAuthority, localAuthorityService(authority));
+  addBound(context, server, Host, hostService({ ...context, trustDomain }));
+  addBound(context, server, Session, guardedSessions(context));
+}
+
+/** A session lives for weeks: it ends when the authority that its SVID is from is revoked. */
+function guardedSessions({ sessions, authority }: ServerContext): ApiService<typeof Session> {
+  const { open } = sessionService(sessions);
+  return {
+    open: (requests, call) => whileBelieved(open(requests, call), () => call.node(), authority.onChange),
+  };
 }
 
 function agentDeps(context: ServerContext): AgentApiDeps {
