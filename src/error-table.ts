@@ -296,6 +296,10 @@ export const errorTable = {
     'Run the workload in the host’s own mount namespace, or select it by sha256.',
   ),
   // cli
+  agent_unreachable: row(
+    'UNAVAILABLE',
+    'Start the agent, or name its socket with -socketPath or SPIFFE_ENDPOINT_SOCKET.',
+  ),
   server_unreachable: row('UNAVAILABLE', 'Start the server, or name its socket with -socketPath.'),
   dev_failed: row('INTERNAL', 'The lines above are the end of its log; --dir keeps the rest.'),
   request_refused: row('FAILED_PRECONDITION', 'The server says why; nothing else was changed.'),

@@ -46,8 +46,8 @@ async function runVerb(
     return 0;
   }
   const out = createOutput(flags.string('output') === 'json' ? 'json' : 'pretty', surroundings);
-  const { environment, signal } = surroundings;
-  const code = await verb.run({ flags, args, out, environment, signal, readStdin: surroundings.readStdin });
+  const { environment, signal, version, readStdin } = surroundings;
+  const code = await verb.run({ flags, args, out, environment, signal, version, readStdin });
   return code ?? 0;
 }
 

@@ -29,6 +29,7 @@ export interface VerbContext {
   readonly out: Output;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
+  readonly version: string;
   /** All of standard input. */
   readStdin(): Promise<string>;
 }

@@ -1,4 +1,5 @@
 /** Everything that the server works with, built here and nowhere else, and disposed of in reverse. */
+import { mkdir } from 'node:fs/promises';
 import type { Clock } from '../clock.js';
 import type { ServerConfig } from '../config/server-config.js';
 import { TouchmarkError } from '../errors.js';
@@ -147,7 +148,10 @@ async function openStorage(
   { config, clock, log, store: givenStore, keys: givenKeys }: ContextParts,
   cleanup: Cleanup,
 ): Promise<{ store: Datastore; authority: Authority }> {
-  if (givenStore === undefined) cleanup.add(await lockDirectory(config.dataDir));
+  if (givenStore === undefined) {
+    await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+    cleanup.add(await lockDirectory(config.dataDir));
+  }
   const store = cleanup.add(givenStore ?? (await openDatastore(config.datastore)));
   const keys = cleanup.add(givenKeys ?? (await openKeyManager(config.keyManager)));
   const { trustDomain, ca, upstreamAuthority } = config;

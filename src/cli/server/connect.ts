@@ -1,4 +1,3 @@
-import { type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
 import { unixChannel } from '../../rpc/channel.js';
 import { createRpcClient, type RpcClient } from '../../rpc/client.js';
@@ -16,6 +15,8 @@ import { SVID } from '../../wire/gen/spire/server/svid_pb.js';
 import type { SPIFFEID, Status } from '../../wire/gen/spire/types_pb.js';
 import { Host } from '../../wire/gen/touchmark/host/v1/host_pb.js';
 import type { Flag, VerbContext } from '../verb.js';
+
+export { json } from '../wire-json.js';
 
 /** Flags by which every verb finds the server. */
 export const serverFlags: readonly Flag[] = [
@@ -69,11 +70,6 @@ export async function withServer<T>(context: VerbContext, use: (api: ServerApi) 
   } finally {
     channel.close();
   }
-}
-
-/** The protobuf JSON of a response: every field present, so that scripts need not guess. */
-export function json<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): unknown {
-  return toJson(schema, message, { alwaysEmitImplicit: true });
 }
 
 /** @throws TouchmarkError `spiffe_id_invalid` */

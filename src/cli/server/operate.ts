@@ -1,7 +1,8 @@
 import { TouchmarkError } from '../../errors.js';
 import { HealthCheckResponse_ServingStatus as Serving } from '../../wire/gen/grpc/health_pb.js';
 import { GetInfoResponseSchema } from '../../wire/gen/spire/server/debug_pb.js';
-import { type Logger, LoggerSchema, type LogLevel } from '../../wire/gen/spire/types_pb.js';
+import type { Logger } from '../../wire/gen/spire/types_pb.js';
+import { levelOf, levelWords, loggerResult } from '../log-levels.js';
 import { fields } from '../output.js';
 import type { Verb, VerbContext } from '../verb.js';
 import { idText, json, serverFlags, timeText, withServer } from './connect.js';
@@ -48,17 +49,8 @@ const info: Verb = {
     }),
 };
 
-const levels = ['panic', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
-
 function showLogger({ out }: VerbContext, logger: Logger): number {
-  const name = (level: LogLevel) => levels[level - 1] ?? 'unspecified';
-  out.result({
-    pretty: fields([
-      ['Logger level', name(logger.currentLevel)],
-      ['Launch level', name(logger.launchLevel)],
-    ]),
-    json: json(LoggerSchema, logger),
-  });
+  out.result(loggerResult(logger));
   return 0;
 }
 
@@ -75,13 +67,13 @@ const loggerSet: Verb = {
   summary: 'Change the log level until the next start.',
   example: 'touchmark-server logger set -level debug',
   flags: [
-    { name: 'level', type: 'string', doc: 'The level.', required: true, choices: levels },
+    { name: 'level', type: 'string', doc: 'The level.', required: true, choices: levelWords },
     ...serverFlags,
   ],
   run: (context) =>
     withServer(context, async (api) => {
-      const at = levels.indexOf(context.flags.string('level') as (typeof levels)[number]);
-      return showLogger(context, await api.logger.setLogLevel({ newLevel: (at + 1) as LogLevel }));
+      const newLevel = levelOf(context.flags.string('level'));
+      return showLogger(context, await api.logger.setLogLevel({ newLevel }));
     }),
 };
 

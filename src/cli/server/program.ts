@@ -1,0 +1,26 @@
+import type { Program } from '../verb.js';
+import { agentVerbs } from './agent.js';
+import { applyVerbs } from './apply.js';
+import { authorityVerbs } from './authority.js';
+import { bundleVerbs } from './bundle.js';
+import { daemonVerbs } from './daemon.js';
+import { entryVerbs } from './entry.js';
+import { hostVerbs } from './host.js';
+import { mintVerbs } from './mint.js';
+import { operateVerbs } from './operate.js';
+
+export const program: Program = {
+  name: 'touchmark-server',
+  summary: 'verifies hosts by their TPMs and signs the identities of their workloads.',
+  verbs: [
+    ...daemonVerbs,
+    ...hostVerbs,
+    ...entryVerbs,
+    ...applyVerbs,
+    ...agentVerbs,
+    ...bundleVerbs,
+    ...mintVerbs,
+    ...authorityVerbs,
+    ...operateVerbs,
+  ],
+};
