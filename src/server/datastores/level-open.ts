@@ -1,9 +1,11 @@
 /** Opening a LevelDB directory so that nothing torn, foreign or already in use is ever started with. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Level } from 'level';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { saysFull } from './disk-space.js';
+import { damageBeforeEnd } from './level-log.js';
 import {
   corrupt,
   decodeHead,
@@ -28,6 +30,7 @@ const PAGE = 1000;
  */
 export async function openStore(path: string): Promise<{ db: LevelDb; head: Head }> {
   await refuseForeign(path);
+  await refuseBrokenLogs(path);
   const db = await openLevel(path);
   try {
     const raw = await db.get(HEAD_KEY);
@@ -66,6 +69,26 @@ async function refuseForeign(path: string): Promise<void> {
     );
   } catch (error) {
     throw error instanceof TouchmarkError ? error : openError(path, error);
+  }
+}
+
+/** Before LevelDB sees them: it would drop what follows the damage, and then remove the log. */
+async function refuseBrokenLogs(path: string): Promise<void> {
+  for (const name of await readdir(path)) {
+    if (!/^\d+\.log$/.test(name)) continue;
+    const damaged = damageBeforeEnd(await readLog(join(path, name)));
+    if (damaged === undefined) continue;
+    throw corrupt(`its log ${name} is broken at byte ${damaged}, before its end (${path})`);
+  }
+}
+
+/** Another process that has the directory open may have removed the log by now. */
+async function readLog(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return new Uint8Array();
+    throw openError(path, error);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -163,6 +163,24 @@ describe('a damaged level directory is never started with', () => {
     await assert.rejects(openLevelDatastore(path), { code: 'datastore_failed', message: /cannot be opened/ });
   });
 
+  test('a log damaged in its middle, and nothing is changed by having looked', async () => {
+    const path = await prepared();
+    const name = (await readdir(path)).find((file) => file.endsWith('.log')) ?? '';
+    const log = await readFile(join(path, name));
+    const broken = Buffer.from(log);
+    broken[900] = (broken[900] ?? 0) ^ 0xff;
+    await writeFile(join(path, name), broken);
+    await assert.rejects(openLevelDatastore(path), {
+      code: 'datastore_corrupt',
+      message: new RegExp(
+        `^the datastore is damaged: its log ${name} is broken at byte \\d+, before its end`,
+      ),
+    });
+    await writeFile(join(path, name), log);
+    await using store = await openLevelDatastore(path);
+    assert.equal(store.revision, 20);
+  });
+
   test('tables damaged or missing', async () => {
     const path = await prepared();
     await (await openLevelDatastore(path))[Symbol.asyncDispose]();
@@ -170,5 +188,95 @@ describe('a damaged level directory is never started with', () => {
     assert.ok(tables.length > 0);
     for (const table of tables) await rm(join(path, table));
     await assert.rejects(openLevelDatastore(path), { code: 'datastore_corrupt', message: /damaged/ });
+  });
+});
+
+describe('a write that failed half-way', () => {
+  const original = Level.prototype.batch;
+  const full = () => new Error('IO error: 000003.log: No space left on device');
+  after(() => {
+    Level.prototype.batch = original;
+  });
+
+  /** Runs the next batches by these rules: whether each is applied, and whether it then says that it failed. */
+  function script(...rules: readonly { applied: boolean; fails: boolean }[]): void {
+    const left = [...rules];
+    Level.prototype.batch = async function batch(this: Level, ...args: unknown[]) {
+      const rule = left.shift() ?? { applied: true, fails: false };
+      if (rule.applied) await Reflect.apply(original, this, args);
+      if (rule.fails) throw full();
+    } as typeof original;
+  }
+  const ghost = { applied: true, fails: true };
+  const refused = { applied: false, fails: true };
+  const good = { applied: true, fails: false };
+
+  test('but is in the log after all is taken back, and written again once', async () => {
+    const path = fresh();
+    await using store = await openLevelDatastore(path);
+    await store.commit([meta('a', 'before'), meta('gone', 'x')]);
+    script(ghost, good, good);
+    assert.equal(await store.commit([meta('a', 'after'), { kind: 'meta', key: 'gone', deleted: true }]), 2);
+    script();
+    assert.deepEqual(await store.list('meta'), [{ key: 'a', value: { value: 'after' }, revision: 2 }]);
+  });
+
+  test('and fails again is refused, and nothing of it is ever seen', async () => {
+    const path = fresh();
+    const store = await openLevelDatastore(path);
+    await store.commit([meta('a', 'before'), meta('gone', 'x')]);
+    for (const rules of [
+      [refused, refused],
+      [ghost, good, ghost],
+      [ghost, good, refused],
+    ]) {
+      script(...rules);
+      const change = store.commit([
+        meta('a', 'after'),
+        meta('b', 'new'),
+        { kind: 'meta', key: 'gone', deleted: true },
+      ]);
+      await assert.rejects(change, {
+        code: 'datastore_full',
+        message: `the disk of the datastore ${path} is full`,
+      });
+      script();
+      assert.equal(store.revision, 1);
+      await store.commit([], [{ kind: 'meta', key: 'a', revision: 1 }]);
+      assert.deepEqual(
+        (await store.list('meta')).map(({ key, revision }) => [key, revision]),
+        [
+          ['a', 1],
+          ['gone', 1],
+        ],
+      );
+    }
+    await store[Symbol.asyncDispose]();
+    await using again = await openLevelDatastore(path);
+    assert.equal(again.revision, 1);
+    assert.equal((await again.list('meta')).length, 2);
+  });
+
+  test('of another cause than a full disk is told as it is', async () => {
+    await using store = await openLevelDatastore(fresh());
+    Level.prototype.batch = (async () => {
+      throw new Error('IO error: Input/output error');
+    }) as unknown as typeof original;
+    await assert.rejects(store.commit([meta('a', '1')]), {
+      code: 'datastore_failed',
+      message: 'the datastore failed: IO error: Input/output error',
+    });
+    script();
+    assert.equal(await store.commit([meta('a', '1')]), 1);
+  });
+
+  test('does not disturb those who read meanwhile', async () => {
+    await using store = await openLevelDatastore(fresh());
+    await store.commit([meta('a', '1')]);
+    script(ghost, good, good);
+    const writing = store.commit([meta('a', '2')]);
+    const reads = Array.from({ length: 200 }, () => store.get('meta', 'a'));
+    for (const row of await Promise.all(reads)) assert.match(row?.value.value ?? '', /^[12]$/);
+    assert.equal(await writing, 2);
   });
 });
