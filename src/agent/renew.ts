@@ -79,9 +79,8 @@ export function createKeeper(deps: KeeperDeps): NodeSvidKeeper {
   /** How long nothing has to be done: until renewal or the end of what is held, or until the next attempt. */
   function idleMs(): number {
     const held = svid.value;
-    const end = held === undefined ? 0 : held.expiresAt * 1000;
-    const due = end > clock.now() ? Math.min(end, Math.max(renewAt, nextAttempt)) : nextAttempt;
-    return due - clock.now();
+    if (held === undefined) return nextAttempt - clock.now();
+    return Math.min(held.expiresAt * 1000, Math.max(renewAt, nextAttempt)) - clock.now();
   }
 
   async function attempt(signal: AbortSignal): Promise<void> {
