@@ -53,90 +53,115 @@ export interface SoftwareTpm extends TpmDevice {
   forge(unique: Uint8Array, fields: Partial<QuoteFields>): Quote;
 }
 
+/** What lies behind the interface. */
+interface Chip {
+  options: SoftwareTpmOptions;
+  clock: ClockInfo;
+  eks: ReadonlyMap<EkTemplateName, SoftwareKey>;
+  certificates: ReadonlyMap<EkTemplateName, Uint8Array | undefined>;
+  aks: Map<string, SoftwareKey>;
+  banks: Map<HashName, Uint8Array[]>;
+}
+
 export function createSoftwareTpm(options: SoftwareTpmOptions = {}): SoftwareTpm {
-  const templates = (options.templates ?? ['p256-l2']).map(templateByName);
-  const eks = new Map(templates.map((template) => [template.name, createEk(template)]));
-  const certificates = new Map(
-    [...eks].map(([name, ek]) => [
-      name,
-      options.authority?.issue(plainKeyOf(ek.public), options.certificate),
-    ]),
-  );
-  const aks = new Map<string, SoftwareKey>();
-  const banks = new Map((options.banks ?? ['sha256']).map((bank) => [bank, zeros(bank)]));
-  const clock: ClockInfo = { clock: 1000n, resetCount: 1, restartCount: 0, safe: true, ...options.clock };
-  const parent = options.akHierarchy ?? hierarchy.endorsement;
-
-  const ek = (name: EkTemplateName): SoftwareKey => {
-    const key = eks.get(name);
-    if (!key) throw new Error(`this chip has no endorsement key ${name}`);
-    return key;
-  };
-  const ak = (unique: Uint8Array): SoftwareKey => {
-    const id = Buffer.from(unique).toString('hex');
-    const template = attestationKeyTemplate(unique);
-    const key = aks.get(id) ?? createKey(options.akTemplate?.(template) ?? template);
-    aks.set(id, key);
-    return key;
-  };
-  /** As a chip does: bits of banks that are not allocated are cleared in silence. */
-  const allocated = ({ bank, pcrs }: PcrSelection): PcrSelection => ({
-    bank,
-    pcrs: banks.has(bank) ? pcrs : [],
-  });
-  const values = (bank: HashName): Map<number, Uint8Array> => new Map(banks.get(bank)?.entries());
-  const fieldsOf = (key: SoftwareKey, extraData: Uint8Array, wanted: PcrSelection): QuoteFields => {
-    const selection = allocated(wanted);
-    return {
-      ...honestFields,
-      ...clock,
-      qualifiedSigner: primaryQualifiedName(key.public, parent),
-      extraData,
-      firmwareVersion: options.firmwareVersion ?? 0x0001_0002n,
-      selections: [selection],
-      pcrDigest: pcrDigest(key.public.scheme?.hash ?? 'sha256', selection, values(selection.bank)),
-    };
-  };
-  const signed = (key: SoftwareKey, fields: QuoteFields): Quote => {
-    const attest = serialiseQuote(fields);
-    return { attest, signature: signWith(key, attest) };
-  };
-
+  const chip = makeChip(options);
+  const { clock, banks } = chip;
   return {
     clock,
-    ek,
-    ak,
-    extend(bank, pcr, value) {
-      const list = banks.get(bank);
-      const old = list?.[pcr];
-      if (!list || !old) throw new Error(`this chip has no PCR ${pcr} in bank ${bank}`);
-      list[pcr] = digest(bank, old, value);
-    },
+    ek: (template) => ekOf(chip, template),
+    ak: (unique) => akOf(chip, unique),
+    extend: (bank, pcr, value) => extend(chip, bank, pcr, value),
     reboot() {
-      clock.resetCount += 1;
-      clock.restartCount = 0;
+      Object.assign(clock, { resetCount: clock.resetCount + 1, restartCount: 0 });
       for (const bank of banks.keys()) banks.set(bank, zeros(bank));
     },
     clear: () => void Object.assign(clock, { clock: 0n, resetCount: 0, restartCount: 0, safe: true }),
-    forge: (unique, fields) => {
-      const key = ak(unique);
-      return signed(key, { ...fieldsOf(key, new Uint8Array(32), { bank: 'sha256', pcrs: [0] }), ...fields });
+    forge(unique, fields) {
+      const key = akOf(chip, unique);
+      const honest = fieldsOf(chip, key, new Uint8Array(32), { bank: 'sha256', pcrs: [0] });
+      return signed(key, { ...honest, ...fields });
     },
     describe: async () => describe([...banks.keys()]),
-    endorsementKeys: async () => [...eks].map(([name, key]) => shown(name, key, certificates.get(name))),
+    endorsementKeys: async () =>
+      [...chip.eks].map(([name, key]) => shown(name, key, chip.certificates.get(name))),
     chainCertificates: async () => [...(options.chain ?? [])],
-    attestationKey: async (unique) => serialisePublic(ak(unique).public),
-    activateCredential: async (template, unique, credentialBlob, encryptedSecret) =>
-      activate(ek(template), nameOf(ak(unique).public), { credentialBlob, encryptedSecret }),
-    quote: async (unique, qualifyingData, selection) => {
+    attestationKey: async (unique) => serialisePublic(akOf(chip, unique).public),
+    async activateCredential(template, unique, credentialBlob, encryptedSecret) {
+      const akName = nameOf(akOf(chip, unique).public);
+      return activate(ekOf(chip, template), akName, { credentialBlob, encryptedSecret });
+    },
+    async quote(unique, qualifyingData, selection) {
       clock.clock += 1n;
-      const key = ak(unique);
-      const fields = fieldsOf(key, qualifyingData, selection);
+      const key = akOf(chip, unique);
+      const fields = fieldsOf(chip, key, qualifyingData, selection);
       return signed(key, options.tamper?.(fields) ?? fields);
     },
-    pcrRead: async ({ bank, pcrs }) => new Map([...values(bank)].filter(([index]) => pcrs.includes(index))),
+    pcrRead: async ({ bank, pcrs }) =>
+      new Map([...valuesOf(chip, bank)].filter(([index]) => pcrs.includes(index))),
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+function makeChip(options: SoftwareTpmOptions): Chip {
+  const templates = (options.templates ?? ['p256-l2']).map(templateByName);
+  const eks = new Map(templates.map((template) => [template.name, createEk(template)]));
+  const certificateOf = (key: SoftwareKey) =>
+    options.authority?.issue(plainKeyOf(key.public), options.certificate);
+  return {
+    options,
+    clock: { clock: 1000n, resetCount: 1, restartCount: 0, safe: true, ...options.clock },
+    eks,
+    certificates: new Map([...eks].map(([name, key]) => [name, certificateOf(key)])),
+    aks: new Map(),
+    banks: new Map((options.banks ?? ['sha256']).map((bank) => [bank, zeros(bank)])),
+  };
+}
+
+function ekOf({ eks }: Chip, name: EkTemplateName): SoftwareKey {
+  const key = eks.get(name);
+  if (!key) throw new Error(`this chip has no endorsement key ${name}`);
+  return key;
+}
+
+/** The same key for the same `unique`, as from a seed. */
+function akOf({ aks, options }: Chip, unique: Uint8Array): SoftwareKey {
+  const id = Buffer.from(unique).toString('hex');
+  const template = attestationKeyTemplate(unique);
+  const key = aks.get(id) ?? createKey(options.akTemplate?.(template) ?? template);
+  aks.set(id, key);
+  return key;
+}
+
+function extend({ banks }: Chip, bank: HashName, pcr: number, value: Uint8Array): void {
+  const list = banks.get(bank);
+  const old = list?.[pcr];
+  if (!list || !old) throw new Error(`this chip has no PCR ${pcr} in bank ${bank}`);
+  list[pcr] = digest(bank, old, value);
+}
+
+function valuesOf({ banks }: Chip, bank: HashName): Map<number, Uint8Array> {
+  return new Map(banks.get(bank)?.entries());
+}
+
+/** What an honest chip writes; bits of banks that are not allocated are cleared in silence. */
+function fieldsOf(chip: Chip, key: SoftwareKey, extraData: Uint8Array, wanted: PcrSelection): QuoteFields {
+  const { clock, options, banks } = chip;
+  const selection = { bank: wanted.bank, pcrs: banks.has(wanted.bank) ? wanted.pcrs : [] };
+  const hash = key.public.scheme?.hash ?? 'sha256';
+  return {
+    ...honestFields,
+    ...clock,
+    qualifiedSigner: primaryQualifiedName(key.public, options.akHierarchy ?? hierarchy.endorsement),
+    extraData,
+    firmwareVersion: options.firmwareVersion ?? 0x0001_0002n,
+    selections: [selection],
+    pcrDigest: pcrDigest(hash, selection, valuesOf(chip, selection.bank)),
+  };
+}
+
+function signed(key: SoftwareKey, fields: QuoteFields): Quote {
+  const attest = serialiseQuote(fields);
+  return { attest, signature: signWith(key, attest) };
 }
 
 function templateByName(name: EkTemplateName) {

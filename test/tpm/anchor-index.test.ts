@@ -13,6 +13,7 @@ import { createEkAuthority } from '../fakes/ek-authority.js';
 import { throwsCode } from '../support/rejects.js';
 import { repoRoot } from '../support/root.js';
 import { haveVectors, readVector } from '../support/vectors.js';
+import { readRecorded } from '../vectors/recorded.js';
 
 const folder = join(repoRoot(), 'data', 'ek-anchors');
 const readShipped = (name: string): string => readFileSync(join(folder, name), 'utf8');
@@ -61,18 +62,17 @@ test('a real Nuvoton certificate chains to its vendor', (t) => {
   assert.equal(found.assurance, 'hardware');
 });
 
-test("swtpm's certificates chain to their own authority once an operator names it, and to nothing shipped", (t) => {
-  if (!haveVectors(t)) return;
+test("swtpm's certificates chain to their own authority once an operator names it, and to nothing shipped", () => {
   const own = operatorAnchors({
-    anchors: readVector('generated/vm/ek-root.pem').toString(),
-    intermediates: readVector('generated/vm/ek-issuer.pem').toString(),
+    anchors: readRecorded('vm/ek-root.pem').toString(),
+    intermediates: readRecorded('vm/ek-issuer.pem').toString(),
     name: 'lab',
     assurance: 'virtual',
   });
   const now = Date.UTC(2026, 10, 24);
   for (const name of ['ek-rsa-2048.der', 'ek-ecc-p384.der']) {
     const input = {
-      certificate: readVector(`generated/vm/${name}`),
+      certificate: readRecorded(`vm/${name}`),
       supplied: [],
       now,
       expired: 'reject',
