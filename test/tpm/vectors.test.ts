@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { test } from 'node:test';
 import { parseQuote } from '../../src/tpm/attest.js';
 import { checkAttestationKey } from '../../src/tpm/attestation-key.js';
 import { verifyCertify } from '../../src/tpm/certify.js';
 import { compareClocks } from '../../src/tpm/clocks.js';
 import { checkEndorsementKey } from '../../src/tpm/endorsement-key.js';
+import { makeCredential } from '../../src/tpm/make-credential.js';
 import { nameOf } from '../../src/tpm/name.js';
 import type { PcrSelection } from '../../src/tpm/pcr.js';
 import { parsePublic, parseSizedPublic, serialisePublic } from '../../src/tpm/public.js';
 import { explainQuote, type QuoteFacts, verifyQuote } from '../../src/tpm/quote.js';
+import { readerOf } from '../../src/tpm/reader.js';
 import { parseSignature, serialiseSignature } from '../../src/tpm/signature.js';
 import { ekHash, plainKeyOf, spkiOf } from '../../src/tpm/spki.js';
 import { throwsCode } from '../support/rejects.js';
@@ -105,6 +107,22 @@ test('public areas of another tool: the Name recorded beside it', (t) => {
   assert.deepEqual(Buffer.from(nameOf(ak)), readVector('quote/keylime_ak.name'));
   const ek = parseSizedPublic(readVector('quote/keylime_ek.pub'));
   assert.equal(checkEndorsementKey(ek).name, 'rsa2048-l1');
+});
+
+test("another tool's key file is the same key, and its credential has the shape of ours", (t) => {
+  if (!haveVectors(t)) return;
+  const ak = parseSizedPublic(readVector('quote/keylime_ak.pub'));
+  const pem = createPublicKey(readVector('quote/keylime_akpub.pem')).export({ format: 'der', type: 'spki' });
+  assert.deepEqual(Buffer.from(spkiOf(plainKeyOf(ak))), pem);
+  const file = readerOf(readVector('quote/keylime_mkcred.out'), 'the file of a credential');
+  assert.deepEqual([file.u32(), file.u32()], [0xbadcc0de, 1]);
+  const theirs = { credentialBlob: file.sized(256), encryptedSecret: file.sized(512) };
+  file.end();
+  const ek = parseSizedPublic(readVector('quote/keylime_ek.pub'));
+  const ours = makeCredential({ ek, akName: nameOf(ak), credential: new Uint8Array(15) });
+  assert.equal(ours.encryptedSecret.length, theirs.encryptedSecret.length);
+  const outer = readerOf(theirs.credentialBlob, 'TPMS_ID_OBJECT').sized(64);
+  assert.equal(outer.length, readerOf(ours.credentialBlob, 'TPMS_ID_OBJECT').sized(64).length);
 });
 
 test('endorsement keys of a chip follow their templates', () => {
