@@ -296,6 +296,7 @@ export const errorTable = {
     'Run the workload in the host’s own mount namespace, or select it by sha256.',
   ),
   // cli
+  file_unreadable: row('INVALID_ARGUMENT', 'Check the path, and that the file is what the command expects.'),
   agent_unreachable: row(
     'UNAVAILABLE',
     'Start the agent, or name its socket with -socketPath or SPIFFE_ENDPOINT_SOCKET.',

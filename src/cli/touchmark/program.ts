@@ -1,8 +1,12 @@
+import { inspectEk } from '../inspect/ek.js';
+import { inspectQuote } from '../inspect/quote.js';
+import { inspectBundle, inspectSvid } from '../inspect/svid.js';
+import { inspectTpm } from '../inspect/tpm.js';
 import type { Program } from '../verb.js';
 import { devVerb } from './dev.js';
 
 export const program: Program = {
   name: 'touchmark',
   summary: 'tools around Touchmark: look at keys, quotes and SVIDs; start a throw-away trust domain.',
-  verbs: [devVerb],
+  verbs: [inspectEk, inspectQuote, inspectSvid, inspectBundle, inspectTpm, devVerb],
 };

@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises';
+import { messageOf, TouchmarkError } from '../../errors.js';
+import { splitDer } from '../../x509/der.js';
+import { readPem } from '../../x509/pem.js';
+
+const MAX_FILE = 4 * 1024 * 1024;
+
+/** A whole file, bounded. @throws TouchmarkError `file_unreadable` */
+export async function readInput(path: string): Promise<Buffer> {
+  try {
+    const bytes = await readFile(path);
+    if (bytes.length <= MAX_FILE) return bytes;
+  } catch (cause) {
+    throw new TouchmarkError('file_unreadable', `cannot read ${path}: ${messageOf(cause)}`, { cause });
+  }
+  throw new TouchmarkError('file_unreadable', `${path} is larger than ${MAX_FILE} bytes`);
+}
+
+export function isPem(bytes: Buffer): boolean {
+  return bytes.includes('-----BEGIN ');
+}
+
+/** Certificates of a file, PEM or concatenated DER. */
+export function certificatesOf(bytes: Buffer): Uint8Array[] {
+  if (!isPem(bytes)) return splitDer(bytes);
+  return readPem(bytes.toString('utf8'))
+    .filter(({ label }) => label === 'CERTIFICATE')
+    .map(({ der }) => der);
+}
