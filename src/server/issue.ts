@@ -19,6 +19,9 @@ export interface IssuerDeps {
   readonly clock: Clock;
 }
 
+/** Of nearly every leaf, so encoded once. */
+const plainSubject = leafSubject([]);
+
 /** Who may have which identity is decided by the callers; here only what no caller may ever ask for is refused. */
 export function createIssuer({ config, authority, clock }: IssuerDeps): Issuer {
   const { trustDomain, svid, ca, jwt } = config;
@@ -35,7 +38,7 @@ export function createIssuer({ config, authority, clock }: IssuerDeps): Issuer {
 
   function leaf({ id, spki, dnsNames = [] }: X509Request, ttl: number): IssuedX509 {
     const signer = openSigner(authority.x509.signer());
-    const subject = leafSubject(dnsNames);
+    const subject = dnsNames.length === 0 ? plainSubject : leafSubject(dnsNames);
     const serial = drawSerial();
     const times = lifetime(ttl, signer.notAfter);
     const template = { kind: 'leaf', serial, subject, ...times, spki, uri: id, dnsNames } as const;
