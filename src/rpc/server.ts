@@ -25,7 +25,10 @@ export interface RpcServerOptions<C> {
   readonly writeTimeoutMs?: number;
   /** A connection without calls is closed after this; default 15 min. */
   readonly idleTimeoutMs?: number;
-  /** Ping interval that finds half-open connections; default off (a Unix socket's end is always seen). */
+  /**
+   * Ping interval that finds half-open connections; default 60 s. Unix sockets need it too: once a client has broken the
+   * protocol, Node stops reading and never sees that it is gone.
+   */
   readonly keepaliveMs?: number;
   /** A connection that has not sent one byte by then is closed; default 10 s. */
   readonly firstByteTimeoutMs?: number;
@@ -51,7 +54,7 @@ export interface RpcServer<C> {
 const MIB = 1024 * 1024;
 /** gRPC's own default: no message anywhere is larger. */
 const MAX_MESSAGE_BYTES = 4 * MIB;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
 
 export function createRpcServer<C>(options: RpcServerOptions<C>): RpcServer<C> {
   const { clock, log } = options;
@@ -107,13 +110,7 @@ export function createRpcServer<C>(options: RpcServerOptions<C>): RpcServer<C> {
 }
 
 function channelOptions<C>(options: RpcServerOptions<C>): ConstructorParameters<typeof Server>[0] {
-  const keepalive =
-    options.keepaliveMs === undefined
-      ? {}
-      : {
-          'grpc.keepalive_time_ms': options.keepaliveMs,
-          'grpc.keepalive_timeout_ms': Math.min(KEEPALIVE_TIMEOUT_MS, options.keepaliveMs),
-        };
+  const keepaliveMs = options.keepaliveMs ?? 60_000;
   return {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
@@ -122,7 +119,8 @@ function channelOptions<C>(options: RpcServerOptions<C>): ConstructorParameters<
     // Megabytes that one HTTP/2 session may hold; grpc-js would leave it without a bound.
     'grpc-node.max_session_memory': 64,
     'grpc.enable_channelz': 0,
-    ...keepalive,
+    'grpc.keepalive_time_ms': keepaliveMs,
+    'grpc.keepalive_timeout_ms': Math.min(KEEPALIVE_TIMEOUT_MS, keepaliveMs),
   };
 }
 
