@@ -1,4 +1,4 @@
-import type { Commit, Datastore } from './datastores/contract.js';
+import type { Commit, Datastore, Stored } from './datastores/contract.js';
 import type { AllowedEk } from './model.js';
 
 /** The allowed keys in memory, by hash: looking a name up in a list of thousands must not read the store for each. */
@@ -29,7 +29,7 @@ async function load(store: Datastore): Promise<ReadonlyMap<string, AllowedEk>> {
   const stop = store.subscribe((commit) => take(commit));
   try {
     for (let after: string | undefined = ''; after !== undefined; ) {
-      const page = await store.list('allowed_ek', { after, limit: PAGE });
+      const page: Stored<AllowedEk>[] = await store.list('allowed_ek', { after, limit: PAGE });
       for (const { key, value } of page) found.set(key, value);
       after = page.length < PAGE ? undefined : page.at(-1)?.key;
     }

@@ -1,5 +1,5 @@
 /** The three messages of a `tpm` attestation: bytes at the door, our own types behind it. */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { checkEvidence, checkHello } from '../../attest/check-messages.js';
 import type { Challenge, Evidence, Hello } from '../../attest/messages.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
@@ -9,7 +9,8 @@ import { ChallengeSchema, EvidenceSchema, HelloSchema } from '../../wire/gen/tou
 export function decodeHello(payload: Uint8Array): Hello {
   const { akPublic, endorsementKeys, chainCertificates, banks, agentVersion, features } = decoded(
     'Hello',
-    () => fromBinary(HelloSchema, payload),
+    HelloSchema,
+    payload,
   );
   const eks = endorsementKeys.map((key) => ({ public: key.public, certificate: key.certificate }));
   return checkHello({ akPublic, endorsementKeys: eks, chainCertificates, banks, agentVersion, features });
@@ -17,9 +18,7 @@ export function decodeHello(payload: Uint8Array): Hello {
 
 /** @throws TouchmarkError `tpm_hello_invalid`, `attest_message_*` */
 export function decodeEvidence(answer: Uint8Array): Evidence {
-  const { activationProof, attest, signature, pcrValues } = decoded('Evidence', () =>
-    fromBinary(EvidenceSchema, answer),
-  );
+  const { activationProof, attest, signature, pcrValues } = decoded('Evidence', EvidenceSchema, answer);
   const values = pcrValues.map(({ index, value }) => ({ index, value }));
   return checkEvidence({ activationProof, attest, signature, pcrValues: values });
 }
@@ -30,12 +29,21 @@ export function encodeChallenge(challenge: Challenge): Uint8Array {
   return toBinary(ChallengeSchema, create(ChallengeSchema, message));
 }
 
-function decoded<T>(what: string, read: () => T): T {
+/**
+ * One message has one encoding: protobuf's readers let more than that pass, and what is judged shall be what was sent. Fields
+ * of later versions, behind those that are known, are let pass.
+ */
+function decoded<D extends DescMessage>(what: string, schema: D, bytes: Uint8Array): MessageShape<D> {
+  let message: MessageShape<D>;
   try {
-    return read();
+    message = fromBinary(schema, bytes);
   } catch (cause) {
-    throw new TouchmarkError('tpm_hello_invalid', `the ${what} cannot be decoded: ${messageOf(cause)}`, {
-      cause,
-    });
+    const why = messageOf(cause);
+    throw new TouchmarkError('tpm_hello_invalid', `the ${what} cannot be decoded: ${why}`, { cause });
   }
+  if (Buffer.from(toBinary(schema, message)).equals(bytes)) return message;
+  throw new TouchmarkError(
+    'tpm_hello_invalid',
+    `the ${what} cannot be decoded: it is not encoded as such messages are`,
+  );
 }
