@@ -91,3 +91,22 @@ test(`a writer that is killed ${ROUNDS} times loses nothing that it acknowledged
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test('a second process on the directory is refused with a sentence while the first lives, and not afterwards', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'touchmark-second-'));
+  const child = spawn(process.execPath, [writer, directory], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await once(child.stdout, 'data');
+    await assert.rejects(openLevelDatastore(directory), {
+      code: 'datastore_locked',
+      message: `the datastore directory ${directory} is in use by another process`,
+    });
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await using store = await openLevelDatastore(directory);
+    assert.ok(store.revision >= 0);
+  } finally {
+    child.kill('SIGKILL');
+    await rm(directory, { recursive: true, force: true });
+  }
+});
