@@ -151,9 +151,11 @@ test('ID-25: formatting what was parsed gives the same bytes', () => {
   );
 });
 
+const anyCharacter = fc.integer({ min: 0, max: 0x2ff }).map((code) => String.fromCharCode(code));
+
 test('ID-25: arbitrary text is either refused or kept exactly', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
+    fc.property(fc.string({ unit: anyCharacter, maxLength: 40 }), (text) => {
       try {
         assert.equal(parseSpiffeId(`spiffe://t/${text}`), `spiffe://t/${text}`);
         assert.match(text, /^[A-Za-z0-9._/-]+$/);

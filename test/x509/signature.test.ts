@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { hasSigned, verifyChain } from '../../src/x509/chain.js';
 import { readPem } from '../../src/x509/pem.js';
 import { type Certificate, readCertificate } from '../../src/x509/read-certificate.js';
+import { ecKey } from '../support/der-factory.js';
 import { haveVectors, readVector } from '../support/vectors.js';
 
 const pss = (hash: string, salt: string) => [
@@ -15,42 +16,33 @@ const pss = (hash: string, salt: string) => [
   `rsa_pss_saltlen:${salt}`,
 ];
 
-/** A root that openssl makes and signs in its own way. */
-function opensslRoot(keyOptions: readonly string[], signing: readonly string[]): Certificate {
-  const shape = [
-    '-x509',
-    '-days',
-    '2',
-    '-subj',
-    '/CN=foreign',
-    '-nodes',
-    '-keyout',
-    '/dev/null',
-    '-outform',
-    'DER',
-  ];
-  const run = spawnSync('openssl', ['req', '-new', '-newkey', ...keyOptions, ...shape, ...signing]);
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+
+/** A root that openssl signs in its own way; the shell hands it the key without touching the disk. */
+function opensslRoot(key: KeyObject, signing: readonly string[]): Certificate {
+  const shape = ['-new', '-x509', '-days', '2', '-subj', '/CN=foreign', '-outform', 'DER', ...signing];
+  const script = 'openssl req -key <(printf %s "$KEY") "$@"';
+  const pem = key.export({ format: 'pem', type: 'pkcs8' }).toString();
+  const run = spawnSync('bash', ['-c', script, 'openssl', ...shape], { env: { ...process.env, KEY: pem } });
   assert.equal(run.status, 0, run.stderr.toString());
   return readCertificate(run.stdout);
 }
 
 test('signatures of foreign authorities are verified: RSA with both paddings, each curve, Ed25519', () => {
-  const rsa = ['rsa:2048'];
-  const ec = (curve: string) => ['ec', '-pkeyopt', `ec_paramgen_curve:${curve}`];
-  const kinds: Array<[readonly string[], readonly string[]]> = [
+  const kinds: Array<[KeyObject, readonly string[]]> = [
     [rsa, ['-sha256']],
     [rsa, ['-sha512']],
     [rsa, pss('sha256', 'digest')],
     [rsa, pss('sha384', 'digest')],
     [rsa, pss('sha512', 'digest')],
-    [ec('P-256'), ['-sha512']],
-    [ec('P-384'), ['-sha384']],
-    [ec('P-521'), ['-sha512']],
-    [['ed25519'], []],
+    [ecKey(), ['-sha512']],
+    [ecKey('P-384'), ['-sha384']],
+    [ecKey('P-521'), ['-sha512']],
+    [generateKeyPairSync('ed25519').privateKey, []],
   ];
   for (const [key, signing] of kinds) {
     const root = opensslRoot(key, signing);
-    assert.ok(hasSigned(root, root), `${key} ${signing}`);
+    assert.ok(hasSigned(root, root), `${key.asymmetricKeyType} ${signing}`);
     assert.equal(verifyChain(root, [], [root], { now: root.notBefore + 60 }).length, 2);
     const tbs = Buffer.from(root.tbs);
     tbs[40] = (tbs[40] ?? 0) ^ 1;
@@ -60,7 +52,7 @@ test('signatures of foreign authorities are verified: RSA with both paddings, ea
 
 test('SHA-1 and PSS with another salt than the hash asks are not believed', () => {
   for (const signing of [['-sha1'], pss('sha256', '20'), pss('sha1', 'digest')]) {
-    const root = opensslRoot(['rsa:2048'], signing);
+    const root = opensslRoot(rsa, signing);
     assert.equal(hasSigned(root, root), false, signing.join(' '));
   }
 });
