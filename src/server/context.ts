@@ -110,13 +110,13 @@ async function build(parts: ContextParts, cleanup: Cleanup): Promise<ServerConte
       suspect: (hostId, reasons) => hosts.suspect(hostId, reasons),
     }),
   );
-  const permitIssuance = (node: Node) =>
-    checkIssuance({
-      node,
-      host: node.hostId === undefined ? undefined : registry.host(node.hostId),
-      sessionLive: sessions.isLive(node.id),
-      now: clock.now(),
-    });
+  const permitIssuance = (node: Node) => {
+    const host = node.hostId === undefined ? undefined : registry.host(node.hostId);
+    if (node.hostId !== undefined && host === undefined) {
+      throw new TouchmarkError('agent_not_attested', `the host of agent ${node.id} was forgotten`);
+    }
+    checkIssuance({ node, host, sessionLive: sessions.isLive(node.id), now: clock.now() });
+  };
   const { administrators } = config;
   const verifyPeer = createPeerVerifier(authority, clock);
   const gate = createGate({

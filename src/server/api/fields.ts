@@ -33,6 +33,9 @@ function named<T>(field: string, read: () => T): T {
 /** Any SPIFFE ID with its trust domain and path given apart. */
 export function idFromWire(field: string, id: SPIFFEID | undefined): SpiffeId {
   if (id === undefined) throw invalid(field, 'it is missing');
+  // Without this the path could lengthen the domain: `example.or` and `g/x`.
+  if (id.path !== '' && !id.path.startsWith('/'))
+    throw invalid(field, 'its path does not begin with a slash');
   return named(field, () => {
     // Older clients write the domain as spiffe://domain.
     const domain = id.trustDomain.startsWith('spiffe://') ? id.trustDomain.slice(9) : id.trustDomain;

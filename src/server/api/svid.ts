@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { type Clock, unixSeconds } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
+import { checkDnsNames } from '../../spiffe/dns-name.js';
 import type { Entry } from '../../spiffe/entry.js';
 import type { SpiffeId, TrustDomain } from '../../spiffe/id.js';
 import {
@@ -54,6 +55,7 @@ export function svidService(deps: SvidDeps): ApiService<typeof SVID> {
         );
       }
       const id = workloadId('csr', uri, deps.trustDomain);
+      checkDnsNames(csr.dnsNames);
       const svid = deps.issuer.workloadX509({ id, spki: csr.spki, ttl: request.ttl, dnsNames: csr.dnsNames });
       call.audit({
         spiffe_id: id,
