@@ -10,7 +10,8 @@ import {
   type experimental,
 } from '@grpc/grpc-js';
 import { messageOf, TouchmarkError } from '../errors.js';
-import { chainOf, type TlsIdentity } from './tls-listener.js';
+import { peerChain } from './peer-chain.js';
+import type { TlsIdentity } from './tls-listener.js';
 
 /** A connection, or several in turn, to one server. */
 export interface RpcChannel {
@@ -114,7 +115,7 @@ async function secured(
   try {
     if (tls.alpnProtocol !== 'h2')
       throw new TouchmarkError('server_untrusted', 'the server does not speak h2');
-    await options.verify(chainOf(tls.getPeerX509Certificate()));
+    await options.verify(peerChain(tls));
   } catch (error) {
     tls.destroy();
     throw new Error(messageOf(error), { cause: error });

@@ -1,9 +1,10 @@
-import { constants, type X509Certificate } from 'node:crypto';
+import { constants } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { messageOf, TouchmarkError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { createHandshakes } from './handshakes.js';
+import { peerChain } from './peer-chain.js';
 import type { RpcServer } from './server.js';
 import type { Listener } from './unix-listener.js';
 
@@ -46,9 +47,6 @@ export interface TlsListener extends Listener {
   /** New connections are shown this from now on; those that are there stay. */
   rotate(identity: TlsIdentity): void;
 }
-
-/** Longest chain that is read from a client. */
-const MAX_CHAIN = 8;
 
 /**
  * mTLS with optional client certificates: TLS 1.2 or later, h2 only. No session is ever resumed, because a resumed one
@@ -127,22 +125,8 @@ function peerOf(socket: TLSSocket): TlsPeer {
   const own = socket.getX509Certificate();
   if (own === undefined) throw new TouchmarkError('connection_closed', 'the connection is closed');
   return {
-    chain: chainOf(socket.getPeerX509Certificate()),
+    chain: peerChain(socket),
     address: socket.remoteAddress ?? '',
-    serverLeaf: plain(own),
+    serverLeaf: new Uint8Array(own.raw),
   };
-}
-
-/** As Node links the certificates that were shown; at most eight, so that a loop of issuers ends. */
-export function chainOf(leaf: X509Certificate | undefined): Uint8Array[] {
-  const chain: Uint8Array[] = [];
-  for (let next = leaf; next !== undefined && chain.length < MAX_CHAIN; next = next.issuerCertificate) {
-    chain.push(plain(next));
-    if (next.issuerCertificate?.raw.equals(next.raw)) break;
-  }
-  return chain;
-}
-
-function plain(certificate: X509Certificate): Uint8Array {
-  return new Uint8Array(certificate.raw);
 }
