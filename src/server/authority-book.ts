@@ -35,6 +35,13 @@ interface Pages {
   readonly bundles: Map<string, Stored<BundleRecord>>;
 }
 
+/** What readers ask for, worked out once for each commit. */
+interface View {
+  readonly own: BundleRecord;
+  readonly bundle: Bundle;
+  readonly states: { readonly [P in Purpose]: AuthorityState };
+}
+
 export async function openAuthorityBook(
   store: Datastore,
   trustDomain: TrustDomain,
@@ -44,38 +51,47 @@ export async function openAuthorityBook(
     authorities: new Map((await store.list('authority')).map((row) => [row.key, row])),
     bundles: new Map((await store.list('bundle')).map((row) => [row.key, row])),
   };
+  const empty = emptyBundleRecord(trustDomain, refreshHint);
   const changes = listeners<void>();
-  const own = () => pages.bundles.get(trustDomain)?.value ?? emptyBundleRecord(trustDomain, refreshHint);
-  let bundle = ownBundle(trustDomain, sorted(pages), own());
-  const foreign = new WeakMap<BundleRecord, Bundle>();
-
+  let view = viewOf(pages, trustDomain, empty);
   const stop = store.subscribe((commit) => {
     if (!turnPages(pages, commit)) return;
-    const now = ownBundle(trustDomain, sorted(pages), own());
-    if (now.sequence !== bundle.sequence || !sameContent(now, bundle)) bundle = now;
+    view = viewOf(pages, trustDomain, empty, view.bundle);
     changes.tell();
   });
-
-  function bundleOf(name: string): Bundle | undefined {
-    if (name === trustDomain) return bundle;
-    const record = pages.bundles.get(name)?.value;
-    if (record === undefined) return undefined;
-    const known = foreign.get(record) ?? bundleFromRecord(parseTrustDomain(name), record);
-    foreign.set(record, known);
-    return known;
-  }
-
+  const foreignBundle = foreignBundles(pages);
   return {
     records: (purpose) =>
       sorted(pages).filter((record) => purpose === undefined || record.purpose === purpose),
-    state: (purpose) => stateOf(sorted(pages).filter((record) => record.purpose === purpose)),
-    stored: own,
-    bundle: () => bundle,
-    bundleOf,
+    state: (purpose) => view.states[purpose],
+    stored: () => view.own,
+    bundle: () => view.bundle,
+    bundleOf: (name) => (name === trustDomain ? view.bundle : foreignBundle(name)),
     domains: () => [...pages.bundles.keys()].filter((name) => name !== trustDomain),
-    change: (change) => commitChange(store, pages, { trustDomain, own: own(), bundle }, change),
+    change: (change) => commitChange(store, pages, { trustDomain, ...view }, change),
     onChange: changes.add,
     [Symbol.dispose]: stop,
+  };
+}
+
+/** Keeps the bundle of before as an object where its content is the same. */
+function viewOf(pages: Pages, trustDomain: TrustDomain, empty: BundleRecord, before?: Bundle): View {
+  const own = pages.bundles.get(trustDomain)?.value ?? empty;
+  const bundle = ownBundle(trustDomain, sorted(pages), own);
+  const same = before !== undefined && before.sequence === bundle.sequence && sameContent(before, bundle);
+  const states = { x509: stateOf(pages, 'x509'), jwt: stateOf(pages, 'jwt') };
+  return { own, bundle: same ? before : bundle, states };
+}
+
+/** Each stored bundle is read once, and is the same object until it is stored again. */
+function foreignBundles(pages: Pages): (name: string) => Bundle | undefined {
+  const read = new WeakMap<BundleRecord, Bundle>();
+  return (name) => {
+    const record = pages.bundles.get(name)?.value;
+    if (record === undefined) return undefined;
+    const bundle = read.get(record) ?? bundleFromRecord(parseTrustDomain(name), record);
+    read.set(record, bundle);
+    return bundle;
   };
 }
 
@@ -131,15 +147,18 @@ function turnPages(pages: Pages, { revision, writes }: Commit): boolean {
   return turned;
 }
 
+/** In the order in which they were made: that of the bundle, so it must not move when a record is changed. */
 function sorted({ authorities }: Pages): AuthorityRecord[] {
   const records = [...authorities.values()].map(({ value }) => value);
-  return records.sort((a, b) => a.issuedAt - b.issuedAt || (a.id < b.id ? -1 : 1));
+  return records.sort((a, b) => a.issuedAt - b.issuedAt || (keyOf(a) < keyOf(b) ? -1 : 1));
 }
 
-/** Of several old ones the newest. */
-function stateOf(records: readonly AuthorityRecord[]): AuthorityState {
+/** Of several old ones the newest; of those made within one second the one that was changed last. */
+function stateOf({ authorities }: Pages, purpose: Purpose): AuthorityState {
+  const rows = [...authorities.values()].filter(({ value }) => value.purpose === purpose);
+  rows.sort((a, b) => a.value.issuedAt - b.value.issuedAt || a.revision - b.revision);
   const state: { -readonly [S in keyof AuthorityState]: AuthorityState[S] } = {};
-  for (const record of records) state[record.slot] = record;
+  for (const { value } of rows) state[value.slot] = value;
   return state;
 }
 

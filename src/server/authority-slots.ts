@@ -1,7 +1,8 @@
 import type { KeyObject } from 'node:crypto';
-import { TouchmarkError } from '../errors.js';
+import { messageOf, TouchmarkError } from '../errors.js';
 import type { AuthorityBook, Purpose } from './authority-book.js';
 import { unavailable } from './authority-book.js';
+import type { AuthorityState } from './contract.js';
 import type { KeyManager, KeyType } from './key-managers/contract.js';
 import type { AuthorityRecord } from './model.js';
 
@@ -37,119 +38,143 @@ export interface Slots<Signer> {
   revoke(id: string): Promise<AuthorityRecord>;
 }
 
+interface Part<Signer> {
+  readonly kind: AuthorityKind<Signer>;
+  readonly deps: SlotsDeps;
+  /** Of the active and the prepared authority, by ID. */
+  readonly signers: Map<string, Signer>;
+}
+
 export function createSlots<Signer extends { notAfter: number }>(
   kind: AuthorityKind<Signer>,
   deps: SlotsDeps,
 ): Slots<Signer> {
-  const { book } = deps;
-  const { purpose } = kind;
-  const signers = new Map<string, Signer>();
-  const keyName = (n: number) => `${purpose}-${n}`;
-  const names = [1, 2, 3].map(keyName);
-  const state = () => book.state(purpose);
+  const part: Part<Signer> = { kind, deps, signers: new Map() };
+  return {
+    signer: () => currentSigner(part),
+    load: () => load(part),
+    prepare: () => prepare(part),
+    activate: (id) => activate(part, id),
+    replace: async () => switchTo(part, await make(part)),
+    taint: (id) => taint(part, id),
+    revoke: (id) => revoke(part, id),
+  };
+}
 
-  /** A name that neither the active nor the prepared authority uses, so that nothing is lost if the record is not stored. */
-  async function make(): Promise<AuthorityRecord> {
-    const used = [state().active?.keyName, state().prepared?.keyName];
-    const name = names.find((candidate) => !used.includes(candidate)) ?? keyName(0);
-    const key = await deps.keys.generate(name, deps.keyType);
-    const record = await kind.make(key, name, deps.now());
-    const signer = kind.signerOf(record, key);
-    if (signer === undefined) throw unavailable(purpose, 'the new key is not the key of its certificate');
-    signers.set(record.id, signer);
-    return record;
+/** Three, so that one is always free beside the active and the prepared authority. */
+function keyNames(purpose: Purpose): string[] {
+  return [1, 2, 3].map((n) => `${purpose}-${n}`);
+}
+
+function stateOf({ kind, deps }: Part<unknown>): AuthorityState {
+  return deps.book.state(kind.purpose);
+}
+
+function currentSigner<Signer extends { notAfter: number }>(part: Part<Signer>): Signer {
+  const { purpose } = part.kind;
+  const found = part.signers.get(stateOf(part).active?.id ?? '');
+  if (found === undefined) throw unavailable(purpose, 'none is active');
+  if (found.notAfter <= part.deps.now()) throw unavailable(purpose, 'the active one has ended');
+  return found;
+}
+
+async function load<Signer>(part: Part<Signer>): Promise<void> {
+  const { kind, deps } = part;
+  const lost: AuthorityRecord[] = [];
+  for (const record of deps.book.records(kind.purpose)) {
+    if (record.slot === 'old') continue;
+    const key = await deps.keys.get(record.keyName);
+    const signer = key === undefined ? undefined : kind.signerOf(record, key);
+    if (signer === undefined) lost.push(record);
+    else part.signers.set(record.id, signer);
   }
-
-  /** Keys that sign no more are destroyed; failing that, again at the next start. */
-  async function forgetKeys(): Promise<void> {
-    const used = [state().active?.keyName, state().prepared?.keyName];
-    for (const name of names.filter((candidate) => !used.includes(candidate))) {
-      await deps.keys.remove(name).catch((error: unknown) => {
-        deps.warn('a key that signs no more could not be removed', { key: name, error });
-      });
-    }
-    const ids = [state().active?.id, state().prepared?.id];
-    for (const id of [...signers.keys()]) if (!ids.includes(id)) signers.delete(id);
+  if (lost.length > 0) await deps.book.change({ put: lost.map(retired) });
+  for (const { purpose, id } of lost) {
+    deps.warn('the key of an authority is gone; it signs no more', { purpose, id });
   }
+  await forgetKeys(part);
+}
 
-  async function load(): Promise<void> {
-    const lost: AuthorityRecord[] = [];
-    for (const record of book.records(purpose)) {
-      if (record.slot === 'old') continue;
-      const key = await deps.keys.get(record.keyName);
-      const signer = key === undefined ? undefined : kind.signerOf(record, key);
-      if (signer === undefined) lost.push(record);
-      else signers.set(record.id, signer);
-    }
-    if (lost.length > 0) await book.change({ put: lost.map(retired) });
-    for (const { id } of lost)
-      deps.warn('the key of an authority is gone; it signs no more', { purpose, id });
-    await forgetKeys();
+/** Under a free name, so that no key is lost if the record cannot be stored. */
+async function make<Signer>(part: Part<Signer>): Promise<AuthorityRecord> {
+  const { kind, deps, signers } = part;
+  const { active, prepared } = stateOf(part);
+  const used = [active?.keyName, prepared?.keyName];
+  const name = keyNames(kind.purpose).find((candidate) => !used.includes(candidate));
+  if (name === undefined) throw unavailable(kind.purpose, 'every key name is in use');
+  const key = await deps.keys.generate(name, deps.keyType);
+  const record = await kind.make(key, name, deps.now());
+  const signer = kind.signerOf(record, key);
+  if (signer === undefined) throw unavailable(kind.purpose, 'the new key is not the key of its certificate');
+  signers.set(record.id, signer);
+  return record;
+}
+
+/** Keys that sign no more are destroyed; failing that, again at the next change or start. */
+async function forgetKeys<Signer>(part: Part<Signer>): Promise<void> {
+  const { kind, deps, signers } = part;
+  const { active, prepared } = stateOf(part);
+  const used = [active?.keyName, prepared?.keyName];
+  for (const name of keyNames(kind.purpose).filter((candidate) => !used.includes(candidate))) {
+    await deps.keys.remove(name).catch((error: unknown) => {
+      deps.warn('a key that signs no more could not be removed', { key: name, error: messageOf(error) });
+    });
   }
+  for (const id of [...signers.keys()]) if (id !== active?.id && id !== prepared?.id) signers.delete(id);
+}
 
-  async function prepare(): Promise<AuthorityRecord> {
-    const unused = state().prepared;
-    const record = await make();
-    await book.change({ put: [record], drop: unused === undefined ? [] : [unused] });
-    await forgetKeys();
-    return record;
+async function prepare<Signer>(part: Part<Signer>): Promise<AuthorityRecord> {
+  const unused = stateOf(part).prepared;
+  const record = await make(part);
+  await part.deps.book.change({ put: [record], drop: unused === undefined ? [] : [unused] });
+  await forgetKeys(part);
+  return record;
+}
+
+async function activate<Signer>(part: Part<Signer>, id: string): Promise<AuthorityRecord> {
+  const record = known(part, id);
+  if (record.slot !== 'prepared') {
+    throw refused('authority_not_prepared', 'only a prepared authority can be activated', record);
   }
-
-  async function switchTo(record: AuthorityRecord): Promise<AuthorityRecord> {
-    const { active, prepared } = state();
-    const next: AuthorityRecord = { ...record, slot: 'active' };
-    const unused = prepared === undefined || prepared.id === record.id ? [] : [prepared];
-    await book.change({ put: active === undefined ? [next] : [next, retired(active)], drop: unused });
-    await forgetKeys();
-    return next;
+  if (record.expiresAt <= part.deps.now()) {
+    throw refused('authority_not_prepared', 'the prepared authority has ended', record);
   }
+  return switchTo(part, record);
+}
 
-  async function activate(id: string): Promise<AuthorityRecord> {
-    const record = known(book, purpose, id);
-    if (record.slot !== 'prepared') {
-      throw refused('authority_not_prepared', 'only a prepared authority can be activated', record);
-    }
-    if (record.expiresAt <= deps.now()) {
-      throw refused('authority_not_prepared', 'the prepared authority has ended', record);
-    }
-    return switchTo(record);
+async function switchTo<Signer>(part: Part<Signer>, record: AuthorityRecord): Promise<AuthorityRecord> {
+  const { active, prepared } = stateOf(part);
+  const next: AuthorityRecord = { ...record, slot: 'active' };
+  const unused = prepared === undefined || prepared.id === record.id ? [] : [prepared];
+  await part.deps.book.change({ put: active === undefined ? [next] : [next, retired(active)], drop: unused });
+  await forgetKeys(part);
+  return next;
+}
+
+async function taint(part: Part<unknown>, id: string): Promise<AuthorityRecord> {
+  const record = replaced(known(part, id), 'tainted');
+  if (record.tainted) throw refused('authority_tainted', 'the authority is tainted already', record);
+  const tainted = { ...record, tainted: true };
+  await part.deps.book.change({ put: [tainted] });
+  return tainted;
+}
+
+async function revoke(part: Part<unknown>, id: string): Promise<AuthorityRecord> {
+  const record = replaced(known(part, id), 'revoked');
+  if (!record.tainted) {
+    throw refused('authority_not_tainted', 'an authority that is not tainted cannot be revoked', record);
   }
-
-  async function taint(id: string): Promise<AuthorityRecord> {
-    const record = replaced(known(book, purpose, id), 'tainted');
-    if (record.tainted) throw refused('authority_tainted', 'the authority is tainted already', record);
-    const tainted = { ...record, tainted: true };
-    await book.change({ put: [tainted] });
-    return tainted;
-  }
-
-  async function revoke(id: string): Promise<AuthorityRecord> {
-    const record = replaced(known(book, purpose, id), 'revoked');
-    if (!record.tainted) {
-      throw refused('authority_not_tainted', 'an authority that is not tainted cannot be revoked', record);
-    }
-    await book.change({ drop: [record] });
-    return record;
-  }
-
-  function signer(): Signer {
-    const { active } = state();
-    const found = active === undefined ? undefined : signers.get(active.id);
-    if (found === undefined) throw unavailable(purpose, 'none is active');
-    if (found.notAfter <= deps.now()) throw unavailable(purpose, 'the active one has ended');
-    return found;
-  }
-
-  return { signer, load, prepare, activate, replace: async () => switchTo(await make()), taint, revoke };
+  await part.deps.book.change({ drop: [record] });
+  return record;
 }
 
 function retired(record: AuthorityRecord): AuthorityRecord {
   return { ...record, slot: 'old', keyName: '' };
 }
 
-function known(book: AuthorityBook, purpose: Purpose, id: string): AuthorityRecord {
+function known({ kind, deps }: Part<unknown>, id: string): AuthorityRecord {
   if (id === '') throw new TouchmarkError('authority_id_missing', 'no authority ID was given');
-  const record = book.records(purpose).find((candidate) => candidate.id === id);
+  const record = deps.book.records(kind.purpose).find((candidate) => candidate.id === id);
   if (record === undefined) {
     throw new TouchmarkError(
       'authority_unknown',

@@ -37,76 +37,86 @@ export interface Timekeeper {
   stop(): void;
 }
 
+interface Watch {
+  readonly deps: TimekeeperDeps;
+  cancel: () => void;
+  /** Unix seconds; infinite while nothing is set or something is under way. */
+  nextAt: number;
+  failures: number;
+  stopped: boolean;
+}
+
 export function createTimekeeper(deps: TimekeeperDeps): Timekeeper {
-  const { book, clock, logger, lane } = deps;
-  const lead = () => book.stored().refreshHint;
-  let cancel = (): void => {};
-  let nextAt = Number.POSITIVE_INFINITY;
-  let failures = 0;
-  let stopped = false;
-
-  async function doDue(): Promise<void> {
-    await rotate(deps, 'x509', lead());
-    await rotate(deps, 'jwt', lead());
-    await forget(deps);
-  }
-
-  function wakeAt(seconds: number): void {
-    cancel();
-    if (stopped) return;
-    nextAt = seconds;
-    cancel = clock.after(Math.max(0, seconds * 1000 - clock.now()), wake);
-  }
-
-  function reschedule(): void {
-    failures = 0;
-    wakeAt(nextDue(book, lead()));
-  }
-
-  function wake(): void {
-    nextAt = Number.POSITIVE_INFINITY;
-    void lane.run(async () => {
-      if (stopped) return;
-      try {
-        await doDue();
-        reschedule();
-      } catch (error) {
-        const wait = Math.min(FIRST_RETRY_SECONDS * 2 ** failures, LONGEST_RETRY_SECONDS);
-        failures += 1;
-        logger.error('rotating the authorities failed', { error: messageOf(error), retryInSeconds: wait });
-        wakeAt(unixSeconds(clock) + wait);
-      }
-    });
-  }
-
+  const watch: Watch = {
+    deps,
+    cancel: () => {},
+    nextAt: Number.POSITIVE_INFINITY,
+    failures: 0,
+    stopped: false,
+  };
   return {
     start: () =>
-      lane.run(async () => {
-        await doDue();
-        reschedule();
+      deps.lane.run(async () => {
+        await doDue(deps);
+        reschedule(watch);
       }),
-    reschedule,
+    reschedule: () => reschedule(watch),
     nudge: () => {
-      if (clock.now() / 1000 >= nextAt) {
-        cancel();
-        wake();
-      }
+      if (deps.clock.now() / 1000 >= watch.nextAt) wake(watch);
     },
     stop: () => {
-      stopped = true;
-      cancel();
+      watch.stopped = true;
+      watch.cancel();
     },
   };
 }
 
-async function rotate(
-  { book, slots, clock, logger }: TimekeeperDeps,
-  purpose: Purpose,
-  lead: number,
-): Promise<void> {
+function reschedule(watch: Watch): void {
+  watch.failures = 0;
+  wakeAt(watch, nextDue(watch.deps.book));
+}
+
+function wakeAt(watch: Watch, seconds: number): void {
+  const { clock } = watch.deps;
+  watch.cancel();
+  if (watch.stopped) return;
+  watch.nextAt = seconds;
+  watch.cancel = clock.after(Math.max(0, seconds * 1000 - clock.now()), () => wake(watch));
+}
+
+function wake(watch: Watch): void {
+  const { clock, lane, logger } = watch.deps;
+  watch.cancel();
+  watch.nextAt = Number.POSITIVE_INFINITY;
+  void lane.run(async () => {
+    if (watch.stopped) return;
+    try {
+      await doDue(watch.deps);
+      reschedule(watch);
+    } catch (error) {
+      const wait = Math.min(FIRST_RETRY_SECONDS * 2 ** watch.failures, LONGEST_RETRY_SECONDS);
+      watch.failures += 1;
+      logger.error('rotating the authorities failed', { error: messageOf(error), retryInSeconds: wait });
+      wakeAt(watch, unixSeconds(clock) + wait);
+    }
+  });
+}
+
+async function doDue(deps: TimekeeperDeps): Promise<void> {
+  await rotate(deps, 'x509');
+  await rotate(deps, 'jwt');
+  await forget(deps);
+}
+
+/** How long those who verify may take to learn of a new authority. */
+function leadOf(book: AuthorityBook): number {
+  return book.stored().refreshHint;
+}
+
+async function rotate({ book, slots, clock, logger }: TimekeeperDeps, purpose: Purpose): Promise<void> {
   for (let steps = 0; steps < MOST_STEPS; steps += 1) {
     const state = book.state(purpose);
-    const step = dueStep(state, unixSeconds(clock), lead);
+    const step = dueStep(state, unixSeconds(clock), leadOf(book));
     if (step === undefined) return;
     const { id, expiresAt } = await take(slots[purpose], step, state.prepared?.id ?? '');
     logger.info(`authority ${step === 'prepare' ? 'prepared' : 'activated'}`, {
@@ -135,7 +145,8 @@ async function forget({ book, clock }: TimekeeperDeps): Promise<void> {
   if (drop.length > 0 || stored !== book.stored()) await book.change({ drop, stored });
 }
 
-function nextDue(book: AuthorityBook, lead: number): number {
+function nextDue(book: AuthorityBook): number {
+  const lead = leadOf(book);
   const old = book.records().filter(({ slot }) => slot === 'old');
   return Math.min(
     nextStepAt(book.state('x509'), lead),

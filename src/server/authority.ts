@@ -2,18 +2,20 @@ import { type Clock, unixSeconds } from '../clock.js';
 import type { ServerConfig } from '../config/server-config.js';
 import { TouchmarkError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { openAuthorityBook, type Purpose } from './authority-book.js';
+import type { Bundle } from '../spiffe/bundle.js';
+import { type AuthorityBook, openAuthorityBook, type Purpose } from './authority-book.js';
 import { withAppended } from './authority-bundle.js';
 import { jwtAuthorityKind } from './authority-jwt.js';
 import { createSlots, type Slots } from './authority-slots.js';
-import { createTimekeeper } from './authority-timekeeper.js';
+import { createTimekeeper, type Timekeeper } from './authority-timekeeper.js';
 import { revokeUpstream, taintUpstream } from './authority-upstream.js';
 import { x509AuthorityKind } from './authority-x509.js';
 import type { Authority, AuthoritySlots } from './contract.js';
 import type { Datastore } from './datastores/contract.js';
-import { serialLane } from './datastores/serial-lane.js';
+import { type SerialLane, serialLane } from './datastores/serial-lane.js';
 import type { KeyManager } from './key-managers/contract.js';
 
+import type { AuthorityRecord } from './model.js';
 import type { UpstreamAuthority } from './upstream-authorities/contract.js';
 
 export interface AuthorityDeps {
@@ -25,6 +27,14 @@ export interface AuthorityDeps {
   readonly logger: Logger;
 }
 
+/** What the parts of one authority share. */
+interface Parts {
+  readonly deps: AuthorityDeps;
+  readonly book: AuthorityBook;
+  readonly lane: SerialLane;
+  readonly timekeeper: Timekeeper;
+}
+
 /**
  * The signing authorities of the trust domain and its bundle, ready to sign when this resolves. Every change, by hand or
  * by time, runs in one lane; the timer is set to the next moment at which something is due.
@@ -34,85 +44,90 @@ export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
   const { config, store, clock, logger } = deps;
   const { trustDomain, bundleRefreshHint } = config;
   const book = await openAuthorityBook(store, trustDomain, bundleRefreshHint);
-  const now = () => unixSeconds(clock);
-  const warn = (message: string, fields: Record<string, unknown>) => logger.warn(message, fields);
-  const shared = { book, keys: deps.keys, now, warn };
-  const { ttl, subject, keyType } = config.ca;
-  const x509 = createSlots(x509AuthorityKind({ trustDomain, ttl, subject, upstream: deps.upstream }), {
-    ...shared,
-    keyType,
-  });
-  const jwt = createSlots(jwtAuthorityKind({ ttl }), { ...shared, keyType: config.jwt.keyType });
   const lane = serialLane();
-  const timekeeper = createTimekeeper({ book, slots: { x509, jwt }, clock, logger, lane });
-
-  if (book.stored().refreshHint !== bundleRefreshHint) {
-    await book.change({ stored: { ...book.stored(), refreshHint: bundleRefreshHint } });
+  const slots = createBothSlots(deps, book);
+  const timekeeper = createTimekeeper({ book, slots, clock, logger, lane });
+  try {
+    if (book.stored().refreshHint !== bundleRefreshHint) {
+      await book.change({ stored: { ...book.stored(), refreshHint: bundleRefreshHint } });
+    }
+    await slots.x509.load();
+    await slots.jwt.load();
+    await timekeeper.start();
+  } catch (error) {
+    book[Symbol.dispose]();
+    throw error;
   }
-  await x509.load();
-  await jwt.load();
-  await timekeeper.start();
-
-  /** An operator's change moves what is due next. */
-  function byHand<T>(
-    purpose: Purpose,
-    what: string,
-    task: () => Promise<T & { id: string }>,
-  ): Promise<T & { id: string }> {
-    return lane.run(async () => {
-      const record = await task();
-      logger.info(`authority ${what}`, { purpose, id: record.id });
-      timekeeper.reschedule();
-      return record;
-    });
-  }
-
-  function slotsOf<Signer>(purpose: Purpose, slots: Slots<Signer>): AuthoritySlots<Signer> {
-    const local = (): void => {
-      if (purpose === 'x509' && deps.upstream !== undefined) throw hasUpstream();
-    };
-    return {
-      signer: () => {
-        timekeeper.nudge();
-        return slots.signer();
-      },
-      state: () => book.state(purpose),
-      prepare: () => byHand(purpose, 'prepared', () => slots.prepare()),
-      activate: (id) => byHand(purpose, 'activated', () => slots.activate(id)),
-      taint: (id) =>
-        byHand(purpose, 'tainted', async () => {
-          local();
-          return slots.taint(id);
-        }),
-      revoke: (id) =>
-        byHand(purpose, 'revoked', async () => {
-          local();
-          return slots.revoke(id);
-        }),
-    };
-  }
-
+  const parts: Parts = { deps, book, lane, timekeeper };
   return {
-    x509: slotsOf('x509', x509),
-    jwt: slotsOf('jwt', jwt),
-    bundle: () => book.bundle(),
-    bundleOf: (name) => book.bundleOf(name),
-    foreignDomains: () => book.domains(),
-    append: (additions) =>
-      lane.run(async () => {
-        const stored = withAppended(book.stored(), book.bundle(), additions);
-        await book.change({ stored });
-        timekeeper.reschedule();
-        return book.bundle();
-      }),
+    x509: slotsByHand(parts, 'x509', slots.x509, deps.upstream !== undefined),
+    jwt: slotsByHand(parts, 'jwt', slots.jwt, false),
+    ...published(parts),
     taintUpstream: (id) => lane.run(() => taintUpstream(book, deps.upstream, id)),
     revokeUpstream: (id) => lane.run(() => revokeUpstream(book, deps.upstream, id)),
-    onChange: book.onChange,
     async [Symbol.asyncDispose]() {
       timekeeper.stop();
       await lane.drained();
       book[Symbol.dispose]();
     },
+  };
+}
+
+function createBothSlots(deps: AuthorityDeps, book: AuthorityBook) {
+  const { config, keys, clock, logger, upstream } = deps;
+  const { ttl, subject, keyType } = config.ca;
+  const warn = (message: string, fields: Record<string, unknown>) => logger.warn(message, fields);
+  const shared = { book, keys, now: () => unixSeconds(clock), warn };
+  const x509 = x509AuthorityKind({ trustDomain: config.trustDomain, ttl, subject, upstream });
+  return {
+    x509: createSlots(x509, { ...shared, keyType }),
+    jwt: createSlots(jwtAuthorityKind({ ttl }), { ...shared, keyType: config.jwt.keyType }),
+  };
+}
+
+/** @param upstreamSigns then the upstream authority is tainted and revoked, never what it signed */
+function slotsByHand<Signer>(
+  { deps, book, lane, timekeeper }: Parts,
+  purpose: Purpose,
+  slots: Slots<Signer>,
+  upstreamSigns: boolean,
+): AuthoritySlots<Signer> {
+  const change = (what: string, task: () => Promise<AuthorityRecord>): Promise<AuthorityRecord> =>
+    lane.run(async () => {
+      const record = await task();
+      deps.logger.info(`authority ${what}`, { purpose, id: record.id, by: 'hand' });
+      timekeeper.reschedule();
+      return record;
+    });
+  const local = async (task: () => Promise<AuthorityRecord>): Promise<AuthorityRecord> => {
+    if (upstreamSigns) throw hasUpstream();
+    return task();
+  };
+  return {
+    signer: () => {
+      timekeeper.nudge();
+      return slots.signer();
+    },
+    state: () => book.state(purpose),
+    prepare: () => change('prepared', () => slots.prepare()),
+    activate: (id) => change('activated', () => slots.activate(id)),
+    taint: (id) => change('tainted', () => local(() => slots.taint(id))),
+    revoke: (id) => change('revoked', () => local(() => slots.revoke(id))),
+  };
+}
+
+function published({ book, lane, timekeeper }: Parts) {
+  return {
+    bundle: () => book.bundle(),
+    bundleOf: (name: string) => book.bundleOf(name),
+    foreignDomains: () => book.domains(),
+    append: (additions: Pick<Bundle, 'x509Authorities' | 'jwtAuthorities'>) =>
+      lane.run(async () => {
+        await book.change({ stored: withAppended(book.stored(), book.bundle(), additions) });
+        timekeeper.reschedule();
+        return book.bundle();
+      }),
+    onChange: book.onChange,
   };
 }
 

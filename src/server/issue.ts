@@ -4,8 +4,13 @@ import { type Clock, unixSeconds } from '../clock.js';
 import type { ServerConfig } from '../config/server-config.js';
 import { TouchmarkError } from '../errors.js';
 import { isMemberOf, makeSpiffeId, pathOf, type SpiffeId, type TrustDomain } from '../spiffe/id.js';
-import { parseJwtSvid, signJwtSvid } from '../spiffe/jwt-svid.js';
-import { leafSubject, signCertificate } from '../x509/certificate.js';
+import { type JwtSvidClaims, parseJwtSvid, signJwtSvid } from '../spiffe/jwt-svid.js';
+import {
+  type AuthorityTemplate,
+  type LeafTemplate,
+  leafSubject,
+  signCertificate,
+} from '../x509/certificate.js';
 import { encodeName } from '../x509/name.js';
 import type { Certificate } from '../x509/read-certificate.js';
 import { BACKDATE_SECONDS } from './authority-x509.js';
@@ -22,76 +27,88 @@ export interface IssuerDeps {
 /** Of nearly every leaf, so encoded once. */
 const plainSubject = leafSubject([]);
 
+interface Bench extends IssuerDeps {
+  readonly openSigner: ReturnType<typeof signerOpener>;
+  readonly drawSerial: () => Uint8Array;
+}
+
 /** Who may have which identity is decided by the callers; here only what no caller may ever ask for is refused. */
-export function createIssuer({ config, authority, clock }: IssuerDeps): Issuer {
-  const { trustDomain, svid, ca, jwt } = config;
-  const openSigner = signerOpener();
-  const drawSerial = serialSource();
-
-  /** Begins a little in the past; ends when its signer ends at the latest. */
-  function lifetime(ttl: number, signerEnd: number): { notBefore: number; notAfter: number } {
-    const now = unixSeconds(clock);
-    const notAfter = Math.min(now + ttl, signerEnd);
-    if (notAfter <= now) throw ended();
-    return { notBefore: now - BACKDATE_SECONDS, notAfter };
-  }
-
-  function leaf({ id, spki, dnsNames = [] }: X509Request, ttl: number): IssuedX509 {
-    const signer = openSigner(authority.x509.signer());
-    const subject = dnsNames.length === 0 ? plainSubject : leafSubject(dnsNames);
-    const serial = drawSerial();
-    const times = lifetime(ttl, signer.notAfter);
-    const template = { kind: 'leaf', serial, subject, ...times, spki, uri: id, dnsNames } as const;
-    const der = signCertificate(template, signer.certificateSigner);
-    return issued(id, signer, checkLeaf(der, template, id, signer.certificateSigner));
-  }
-
-  function downstreamCa(spki: Uint8Array, ttl: number): IssuedX509 {
-    const signer = openSigner(authority.x509.signer());
-    const id = makeSpiffeId(trustDomain, '');
-    const subject = encodeName({ ...ca.subject, organizationalUnit: 'DOWNSTREAM-1' });
-    const serial = drawSerial();
-    const times = lifetime(positive(ttl) ?? ca.ttl, signer.notAfter);
-    const template = { kind: 'authority', serial, subject, ...times, spki, uri: id } as const;
-    const der = signCertificate(template, signer.certificateSigner);
-    return issued(id, signer, checkAuthority(der, template, signer.certificateSigner));
-  }
-
-  function token(request: Parameters<Issuer['jwt']>[0]): IssuedJwt {
-    const { id, audience, ttl, withJti } = request;
-    const { id: keyId, key, algorithm, notAfter } = authority.jwt.signer();
-    const issuedAt = unixSeconds(clock);
-    const { notAfter: expiresAt } = lifetime(positive(ttl) ?? svid.jwtTtl, notAfter);
-    const claims = {
-      sub: workload(id, trustDomain),
-      aud: audience,
-      iat: issuedAt,
-      exp: expiresAt,
-      ...(jwt.issuer === '' ? {} : { iss: jwt.issuer }),
-      ...(withJti ? { jti: randomUUID() } : {}),
-    };
-    const text = signJwtSvid(claims, { key, keyId, alg: algorithm });
-    checkToken(text, id, audience, expiresAt);
-    return { id, token: text, issuedAt, expiresAt };
-  }
-
+export function createIssuer(deps: IssuerDeps): Issuer {
+  const bench: Bench = { ...deps, openSigner: signerOpener(), drawSerial: serialSource() };
+  const { trustDomain, svid } = deps.config;
+  const server = makeSpiffeId(trustDomain, '/spire/server');
   return {
-    workloadX509: (request) => {
-      workload(request.id, trustDomain);
-      return leaf(request, positive(request.ttl) ?? svid.x509Ttl);
+    workloadX509(request) {
+      checkWorkload(request.id, trustDomain);
+      return issueLeaf(bench, request, positive(request.ttl) ?? svid.x509Ttl);
     },
-    agentX509: (request) => {
-      if (!isMemberOf(request.id, trustDomain) || !pathOf(request.id).startsWith('/spire/agent/')) {
-        throw notOurs(request.id, 'no agent of this trust domain');
-      }
-      return leaf(request, positive(request.ttl) ?? svid.agentTtl);
+    agentX509(request) {
+      checkAgent(request.id, trustDomain);
+      return issueLeaf(bench, request, positive(request.ttl) ?? svid.agentTtl);
     },
-    serverX509: (spki) => {
-      return leaf({ id: makeSpiffeId(trustDomain, '/spire/server'), spki, ttl: 0 }, svid.x509Ttl);
-    },
-    downstreamCa,
-    jwt: token,
+    serverX509: (spki) => issueLeaf(bench, { id: server, spki, ttl: 0 }, svid.x509Ttl),
+    downstreamCa: (spki, ttl) => issueDownstream(bench, spki, ttl),
+    jwt: (request) => issueToken(bench, request),
   };
+}
+
+function issueLeaf(bench: Bench, { id, spki, dnsNames = [] }: X509Request, ttl: number): IssuedX509 {
+  const signer = bench.openSigner(bench.authority.x509.signer());
+  const template: LeafTemplate = {
+    kind: 'leaf',
+    serial: bench.drawSerial(),
+    subject: dnsNames.length === 0 ? plainSubject : leafSubject(dnsNames),
+    ...lifetime(bench.clock, ttl, signer.notAfter),
+    spki,
+    uri: id,
+    dnsNames,
+  };
+  const der = signCertificate(template, signer.certificateSigner);
+  return issued(id, signer, checkLeaf(der, template, id, signer.certificateSigner));
+}
+
+function issueDownstream(bench: Bench, spki: Uint8Array, ttl: number): IssuedX509 {
+  const { trustDomain, ca } = bench.config;
+  const signer = bench.openSigner(bench.authority.x509.signer());
+  const id = makeSpiffeId(trustDomain, '');
+  const template: AuthorityTemplate = {
+    kind: 'authority',
+    serial: bench.drawSerial(),
+    subject: encodeName({ ...ca.subject, organizationalUnit: 'DOWNSTREAM-1' }),
+    ...lifetime(bench.clock, positive(ttl) ?? ca.ttl, signer.notAfter),
+    spki,
+    uri: id,
+  };
+  const der = signCertificate(template, signer.certificateSigner);
+  return issued(id, signer, checkAuthority(der, template, signer.certificateSigner));
+}
+
+function issueToken(bench: Bench, request: Parameters<Issuer['jwt']>[0]): IssuedJwt {
+  const { clock, authority, config } = bench;
+  const { id, audience, ttl, withJti } = request;
+  checkWorkload(id, config.trustDomain);
+  const { id: keyId, key, algorithm, notAfter } = authority.jwt.signer();
+  const issuedAt = unixSeconds(clock);
+  const { notAfter: expiresAt } = lifetime(clock, positive(ttl) ?? config.svid.jwtTtl, notAfter);
+  const claims: JwtSvidClaims = {
+    sub: id,
+    aud: audience,
+    iat: issuedAt,
+    exp: expiresAt,
+    ...(config.jwt.issuer === '' ? {} : { iss: config.jwt.issuer }),
+    ...(withJti ? { jti: randomUUID() } : {}),
+  };
+  const token = signJwtSvid(claims, { key, keyId, alg: algorithm });
+  checkToken(token, claims);
+  return { id, token, issuedAt, expiresAt };
+}
+
+/** Begins a little in the past; ends when its signer ends at the latest. */
+function lifetime(clock: Clock, ttl: number, signerEnd: number): { notBefore: number; notAfter: number } {
+  const now = unixSeconds(clock);
+  const notAfter = Math.min(now + ttl, signerEnd);
+  if (notAfter <= now) throw new TouchmarkError('authority_unavailable', 'the signing authority has ended');
+  return { notBefore: now - BACKDATE_SECONDS, notAfter };
 }
 
 function issued(id: SpiffeId, signer: OpenSigner, read: Certificate): IssuedX509 {
@@ -105,21 +122,25 @@ function positive(ttl: number): number | undefined {
 }
 
 /** `/spire` is the server's own, whatever an entry says. */
-function workload(id: SpiffeId, trustDomain: TrustDomain): SpiffeId {
+function checkWorkload(id: SpiffeId, trustDomain: TrustDomain): void {
   const path = pathOf(id);
   const reserved = path === '/spire' || path.startsWith('/spire/');
   if (path === '' || reserved || !isMemberOf(id, trustDomain)) {
-    throw notOurs(id, 'no workload of this trust domain');
+    throw new TouchmarkError('spiffe_id_invalid', `${id} is no workload of this trust domain`);
   }
-  return id;
 }
 
-function checkToken(text: string, id: SpiffeId, audience: readonly string[], expiresAt: number): void {
-  const read = parseJwtSvid(text);
-  const same =
-    read.id === id && read.expiresAt === expiresAt && read.audience.join('\0') === audience.join('\0');
+function checkAgent(id: SpiffeId, trustDomain: TrustDomain): void {
+  if (!isMemberOf(id, trustDomain) || !pathOf(id).startsWith('/spire/agent/')) {
+    throw new TouchmarkError('spiffe_id_invalid', `${id} is no agent of this trust domain`);
+  }
+}
+
+function checkToken(token: string, { sub, aud, exp }: JwtSvidClaims): void {
+  const read = parseJwtSvid(token);
+  const same = read.id === sub && read.expiresAt === exp && read.audience.join('\0') === aud.join('\0');
   if (!same)
-    throw new TouchmarkError('issued_mismatch', `the token for ${id} does not say what was asked for`);
+    throw new TouchmarkError('issued_mismatch', `the token for ${sub} does not say what was asked for`);
 }
 
 /** 128 random bits, never zero; drawn in batches, since asking for random bytes costs a quarter of a signature. */
@@ -131,12 +152,4 @@ export function serialSource(batch = 256): () => Uint8Array {
     pool = pool.subarray(16);
     return serial.some((byte) => byte !== 0) ? serial : draw();
   };
-}
-
-function ended(): TouchmarkError {
-  return new TouchmarkError('authority_unavailable', 'the signing authority has ended');
-}
-
-function notOurs(id: SpiffeId, why: string): TouchmarkError {
-  return new TouchmarkError('spiffe_id_invalid', `${id} is ${why}`);
 }

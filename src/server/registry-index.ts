@@ -48,40 +48,34 @@ export function entryIndex(aliasParent: SpiffeId): EntryIndex {
   // Each alias under its first selector only: a node that has all of its selectors has that one.
   const aliases = multiMap<Entry>();
   const isAlias = (entry: Entry) => entry.parentId === aliasParent;
-  const firstSelector = (entry: Entry) => keyOf(entry.selectors[0]);
-
-  function take(entry: Entry): void {
-    byParent.drop(entry.parentId, entry.id);
-    bySpiffeId.drop(entry.spiffeId, entry.id);
-    if (isAlias(entry)) aliases.drop(firstSelector(entry), entry.id);
-  }
-  function put(entry: Entry): void {
-    byParent.put(entry.parentId, entry.id, entry);
-    bySpiffeId.put(entry.spiffeId, entry.id, entry);
-    if (isAlias(entry)) aliases.put(firstSelector(entry), entry.id, entry);
-  }
+  const file = (entry: Entry, how: 'put' | 'drop'): void => {
+    byParent[how](entry.parentId, entry.id, entry);
+    bySpiffeId[how](entry.spiffeId, entry.id, entry);
+    if (isAlias(entry)) aliases[how](keyOf(entry.selectors[0]), entry.id, entry);
+  };
   return {
     byId,
     childrenOf: byParent.of,
     withSpiffeId: bySpiffeId.of,
     isAlias,
-    aliasesOf(selectors) {
-      const held = new Set(selectors.map(formatSelector));
-      const found: Entry[] = [];
-      for (const selector of held) {
-        for (const alias of aliases.of(selector).values()) if (isSubset(alias, held)) found.push(alias);
-      }
-      return found;
-    },
+    aliasesOf: (selectors) => subsetsOf(new Set(selectors.map(formatSelector)), aliases),
     set(id, entry) {
       const before = byId.get(id);
-      if (before !== undefined) take(before);
+      if (before !== undefined) file(before, 'drop');
       if (entry === undefined) byId.delete(id);
       else byId.set(id, entry);
-      if (entry !== undefined) put(entry);
+      if (entry !== undefined) file(entry, 'put');
       return before;
     },
   };
+}
+
+function subsetsOf(held: ReadonlySet<string>, aliases: MultiMap<Entry>): Entry[] {
+  const found: Entry[] = [];
+  for (const selector of held) {
+    for (const alias of aliases.of(selector).values()) if (isSubset(alias, held)) found.push(alias);
+  }
+  return found;
 }
 
 export interface NodeIndex {
