@@ -64,6 +64,8 @@ export function openLibrary<S extends Signatures>(
 }
 
 function loadShared(soname: string, packages: string): ReturnType<typeof koffi.load> {
+  // tpm2-tss writes to stderr by itself, unless told otherwise before its first line; an operator's choice stays.
+  process.env['TSS2_LOG'] ??= 'all+none';
   try {
     return koffi.load(soname);
   } catch (cause) {

@@ -55,8 +55,6 @@ let loaded: EsysLibrary | undefined;
 
 /** @throws TouchmarkError `native_library_missing` */
 export function loadEsys(): EsysLibrary {
-  // The libraries write to stderr by themselves, unless told otherwise before their first line; an operator's choice stays.
-  process.env['TSS2_LOG'] ??= 'all+none';
   loaded ??= openLibrary('libtss2-esys.so.0', 'uint32_t', signatures, 'libtss2-esys-3.0.2-0');
   return loaded;
 }

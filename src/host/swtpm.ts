@@ -62,7 +62,7 @@ export async function manufactureSwtpm(options: ManufactureOptions): Promise<Swt
   };
 }
 
-/** A second chip with the same seeds, keys and counters: what a cloned virtual machine has. */
+/** A second chip with the same seeds, keys and counters: what a cloned virtual machine has. The first must not be running. */
 export async function cloneSwtpm(chip: SwtpmChip, directory: string): Promise<SwtpmChip> {
   const stateDirectory = join(directory, 'state');
   await cp(chip.stateDirectory, stateDirectory, { recursive: true });

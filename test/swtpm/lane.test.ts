@@ -10,7 +10,7 @@ import { silentLogger } from '../../src/log.js';
 import { makeCredential } from '../../src/tpm/make-credential.js';
 import { nameOf } from '../../src/tpm/name.js';
 import { parsePublic } from '../../src/tpm/public.js';
-import { haveSwtpm, startCopy, startIn } from '../support/swtpm.js';
+import { haveSwtpm, startCopy } from '../support/swtpm.js';
 
 const log = silentLogger();
 const unique = createHash('sha256').update('unique of this test').digest();
@@ -131,24 +131,17 @@ describe('the lane to the chip', () => {
     await untilWorking(() => tpm.describe());
   });
 
-  test('opens the device again when the conversation breaks', async (t) => {
+  test('names the device that went away', async (t) => {
     if (!(await haveSwtpm(t))) return;
     await using chip = await startCopy();
     await using tpm = await openTpm({ tcti: chip.tcti, log });
-    const before = await tpm.attestationKey(unique);
-    const first = await tpm.endorsementKeys();
+    await tpm.attestationKey(unique);
     await chip.dispose();
-    await assert.rejects(tpm.pcrRead(selection), (error) =>
-      hasCode(error, 'tpm_unavailable', 'tpm_device_missing'),
-    );
-    await using again = await startIn(async (directory) => {
-      const { cloneSwtpm } = await import('../../src/host/swtpm.js');
-      await using source = await startCopy();
-      return cloneSwtpm(source.chip, directory);
+    const path = chip.tcti.replace('swtpm:path=', '');
+    await assert.rejects(tpm.pcrRead(selection), {
+      code: 'tpm_device_missing',
+      message: `there is no TPM at ${path}: enable it in the firmware setup or name another device`,
     });
-    await using other = await openTpm({ tcti: again.tcti, log });
-    assert.deepEqual(await other.attestationKey(unique), before);
-    assert.deepEqual(await other.endorsementKeys(), first);
   });
 
   test('goes on by itself after the chip was powered off and on', async (t) => {

@@ -80,7 +80,7 @@ async function currentContext({ tcti, timeoutMs }: ConnectionOptions, state: Sta
     const message = `the TPM at ${tcti} has not answered ${state.stuck} earlier commands yet`;
     throw new TouchmarkError('tpm_unavailable', message);
   }
-  state.context ??= await openContext(tcti, timeoutMs);
+  state.context ??= await openContext(tcti, timeoutMs, (settled) => countStuck(state, settled));
   return state.context;
 }
 
@@ -109,17 +109,22 @@ function abandon(
   stuck: Promise<unknown>,
 ): void {
   state.context = undefined;
-  state.stuck += 1;
   const tidy = async () => {
     await scope.release(options.timeoutMs);
     await context.close();
   };
-  stuck
+  const tidied = stuck
     .then(tidy, tidy)
-    .catch((error) => options.log.warn('an abandoned TPM conversation could not be closed', { error }))
-    .finally(() => {
-      state.stuck -= 1;
-    });
+    .catch((error) => options.log.warn('an abandoned TPM conversation could not be closed', { error }));
+  countStuck(state, tidied);
+}
+
+function countStuck(state: State, settled: Promise<unknown>): void {
+  state.stuck += 1;
+  const over = () => {
+    state.stuck -= 1;
+  };
+  settled.then(over, over);
 }
 
 async function discard(state: State, context: NativeContext): Promise<void> {

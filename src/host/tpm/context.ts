@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { within } from '../../../native/lane.js';
+import { LaneTimeout, within } from '../../../native/lane.js';
 import { memory } from '../../../native/library.js';
 import { type EsysLibrary, loadEsys } from '../../../native/tss2-esys.js';
 import { describeResponseCode } from '../../../native/tss2-rc.js';
@@ -17,22 +17,34 @@ export interface NativeContext {
 
 const DEFAULT_DEVICE = '/dev/tpmrm0';
 
-/** @throws TouchmarkError `native_library_missing`, `tpm_tcti_invalid`, `tpm_device_missing`, `tpm_permission`, `tpm_unavailable` */
-export async function openContext(tcti: string, timeoutMs: number): Promise<NativeContext> {
+/**
+ * @param onStuck is told of an opening that nobody waits for any more: until it settles it holds a thread
+ * @throws TouchmarkError `native_library_missing`, `tpm_tcti_invalid`, `tpm_device_missing`, `tpm_permission`, `tpm_unavailable`,
+ * `tpm_timeout`
+ */
+export async function openContext(
+  tcti: string,
+  timeoutMs: number,
+  onStuck: (settled: Promise<unknown>) => void,
+): Promise<NativeContext> {
   const path = fileOf(tcti);
   if (path !== undefined) await checkFile(path);
   const opening = initialise(tcti);
-  return within(timeoutMs, opening).catch((cause) => {
+  try {
+    return await within(timeoutMs, opening);
+  } catch (cause) {
+    if (!(cause instanceof LaneTimeout)) throw cause;
     // A conversation that opens after all is nobody's: close it.
-    opening.then(
-      (late) => late.close(),
-      () => {},
+    onStuck(
+      opening.then(
+        (late) => late.close(),
+        () => {},
+      ),
     );
-    if (cause instanceof TouchmarkError) throw cause;
     throw new TouchmarkError('tpm_timeout', `the TPM at ${tcti} did not open within ${timeoutMs} ms`, {
       cause,
     });
-  });
+  }
 }
 
 async function initialise(tcti: string): Promise<NativeContext> {
