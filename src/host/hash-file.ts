@@ -30,6 +30,8 @@ interface Waiting {
   failed(error: Error): void;
 }
 
+/** A thread costs some megabytes: it ends when nothing was hashed for so long. */
+const IDLE_MS = 10_000;
 /** Threads that hang in a read and cannot be ended until it returns. */
 const MAX_HUNG = 4;
 
@@ -100,6 +102,7 @@ function workerPool(timeoutMs: number): Pool {
   let worker: Worker | undefined;
   let hung = 0;
   let lastId = 0;
+  let idle: NodeJS.Timeout | undefined;
 
   function start(): Worker {
     const started = startHashWorker();
@@ -118,8 +121,15 @@ function workerPool(timeoutMs: number): Pool {
     });
     for (const { failed } of [...waiting.values()]) failed(error);
   }
+  function rest(): Promise<unknown> {
+    clearTimeout(idle);
+    const resting = worker;
+    worker = undefined;
+    return Promise.resolve(resting?.terminate());
+  }
   return {
     hash(fd, maxBytes) {
+      clearTimeout(idle);
       if (hung >= MAX_HUNG) return Promise.reject(refused(`${hung} earlier files still do not answer`));
       worker ??= start();
       const thread = worker;
@@ -132,14 +142,13 @@ function workerPool(timeoutMs: number): Pool {
         .finally(() => {
           clearTimeout(timer);
           waiting.delete(id);
+          if (waiting.size === 0) idle = setTimeout(rest, IDLE_MS).unref();
         })
         .then((answer) => digestOf(answer, maxBytes));
     },
     async close() {
-      const closing = worker;
-      worker = undefined;
       for (const { failed } of [...waiting.values()]) failed(refused('hashing was stopped'));
-      await closing?.terminate();
+      await rest();
     },
   };
 }

@@ -109,6 +109,35 @@ describe('the peer of a Unix socket', () => {
     await end(connection);
   });
 
+  test('is refused when it lives in another pid namespace', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can make a pid namespace');
+    sockets += 1;
+    const path = join(directory, `s${sockets}`);
+    const url = new URL('../../src/host/peer.js', import.meta.url).href;
+    const script = `const { peerOf } = await import(${JSON.stringify(url)});
+      require = (await import('node:module')).createRequire('/');
+      require('node:net').createServer({ pauseOnConnect: true }, (s) => {
+        try { peerOf(s._handle.fd); s.end('known'); } catch (error) { s.end(error.code + ': ' + error.message); }
+      }).listen(${JSON.stringify(path)}, () => console.log('listening'));`.replace(
+      'require = ',
+      'const require = ',
+    );
+    const inside = spawn(
+      'unshare',
+      ['--pid', '--fork', '--kill-child', process.execPath, '--input-type=module', '-e', script],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    await once(inside.stdout, 'data');
+    const { createConnection } = await import('node:net');
+    let answer = '';
+    for await (const chunk of createConnection(path)) answer += chunk;
+    assert.equal(answer, 'peer_other_namespace: the caller lives in a pid namespace that is not ours');
+    inside.kill('SIGKILL');
+    await once(inside, 'exit');
+  });
+
   test('is refused when the descriptor is no socket', () => {
     const fd = openSync('/dev/null', 'r');
     assert.throws(() => peerOf(fd), {
