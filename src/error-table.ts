@@ -627,7 +627,10 @@ export const errorTable = {
   wire_invalid: row('INVALID_ARGUMENT', 'Correct the field that the message names.'),
   // rpc
   health_unknown: row('NOT_FOUND', 'Ask for the empty name, or for a service that reflection lists.'),
-  request_malformed: row('INVALID_ARGUMENT', 'Send the message that docs/api.md describes, in protobuf.'),
+  request_malformed: row(
+    'INVALID_ARGUMENT',
+    'Send the message of that name in protobuf, as the files in proto/ define it.',
+  ),
   request_too_large: row('RESOURCE_EXHAUSTED', 'Split the request; the message names the limit in bytes.'),
   method_unimplemented: row('UNIMPLEMENTED', 'This method is not offered here; use another.'),
   call_deadline: row('DEADLINE_EXCEEDED', 'Give the call more time, or look for what slows the server.'),

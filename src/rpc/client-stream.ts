@@ -6,7 +6,7 @@ import { type RpcError, rpcErrorOf } from './rpc-error.js';
 export interface ClientStream {
   send(message: Message): Promise<void>;
   closeSend(): void;
-  readonly responses: AsyncIterable<Message>;
+  readonly responses: AsyncIterable<Message, undefined>;
   cancel(): void;
   serverLeaf(): Uint8Array | undefined;
 }

@@ -31,7 +31,7 @@ export type UnaryCall<M extends DescMethod> = (
 export type ServerStreamCall<M extends DescMethod> = (
   request: MessageInitShape<M['input']>,
   options?: CallOptions,
-) => AsyncIterable<MessageShape<M['output']>>;
+) => AsyncIterable<MessageShape<M['output']>, undefined>;
 
 export type BidiCall<M extends DescMethod> = (options?: CallOptions) => TypedStream<M>;
 
@@ -42,7 +42,7 @@ export interface TypedStream<M extends DescMethod> {
   /** Nothing more will be sent. */
   closeSend(): void;
   /** To be read by one reader. Throws RpcError unless the server ended with OK. */
-  readonly responses: AsyncIterable<MessageShape<M['output']>>;
+  readonly responses: AsyncIterable<MessageShape<M['output']>, undefined>;
   cancel(): void;
   /** DER of the certificate that the server showed on the connection of this very call; known once an answer arrived. */
   serverLeaf(): Uint8Array | undefined;
@@ -128,7 +128,7 @@ function callUnary(
  * The call begins with the first `next()`. No generator: `return()` of one would wait behind a `next()` that is pending,
  * and a reader that leaves must cancel at once.
  */
-function serverStream(open: () => ClientStream, request: Message): AsyncIterable<Message> {
+function serverStream(open: () => ClientStream, request: Message): AsyncIterable<Message, undefined> {
   return {
     [Symbol.asyncIterator]() {
       let stream: ClientStream | undefined;
@@ -139,7 +139,7 @@ function serverStream(open: () => ClientStream, request: Message): AsyncIterable
         stream.closeSend();
         return stream;
       };
-      let reader: AsyncIterator<Message> | undefined;
+      let reader: AsyncIterator<Message, undefined> | undefined;
       return {
         next() {
           reader ??= start().responses[Symbol.asyncIterator]();

@@ -1,39 +1,48 @@
-import { create, type DescFile, type DescMessage, type DescService, toBinary } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+  type MessageInitShape,
+  toBinary,
+} from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { status } from '@grpc/grpc-js';
 import {
   ServerReflection,
   type ServerReflectionRequest,
-  type ServerReflectionResponse,
   ServerReflectionResponseSchema,
 } from '../wire/gen/grpc/reflection_pb.js';
-import { ServerReflection as ServerReflectionAlpha } from '../wire/gen/grpc/reflection_v1alpha_pb.js';
+import {
+  ServerReflectionResponseSchema as AlphaResponseSchema,
+  ServerReflection as ServerReflectionAlpha,
+} from '../wire/gen/grpc/reflection_v1alpha_pb.js';
 import type { ServiceImpl } from './call.js';
 import type { RpcServer } from './server.js';
 
+type Schema = typeof ServerReflectionResponseSchema;
+
 /** Adds gRPC server reflection, v1 and v1alpha, for all services that the server has when a client asks. */
 export function addReflection<C>(server: RpcServer<C>): void {
-  // The two versions are the same messages under another package name, number by number.
-  server.add(
-    ServerReflection,
-    reflectionService(() => server.services),
-  );
-  server.add(
-    ServerReflectionAlpha,
-    reflectionService(() => server.services) as unknown as ServiceImpl<typeof ServerReflectionAlpha, C>,
-  );
+  const services = () => server.services;
+  server.add(ServerReflection, reflectionService(services, ServerReflectionResponseSchema));
+  // The two versions are the same messages, number by number, under another package name.
+  const alpha = reflectionService(services, AlphaResponseSchema as unknown as Schema);
+  server.add(ServerReflectionAlpha, alpha as unknown as ServiceImpl<typeof ServerReflectionAlpha, C>);
 }
 
-type Answer = ServerReflectionResponse['messageResponse'];
+/** What is answered, as plain fields: the messages are made from the schema of the version that was asked. */
+type Answer = NonNullable<MessageInitShape<Schema>['messageResponse']>;
 
-export function reflectionService<C>(
+function reflectionService<C>(
   services: () => readonly DescService[],
+  schema: Schema,
 ): ServiceImpl<typeof ServerReflection, C> {
   return {
     async *serverReflectionInfo(requests) {
       const index = indexOf(services());
       for await (const request of requests) {
-        yield create(ServerReflectionResponseSchema, {
+        yield create(schema, {
           validHost: request.host,
           originalRequest: request,
           messageResponse: answer(request.messageRequest, index, services()),
@@ -55,12 +64,10 @@ function answer(
 ): Answer {
   switch (asked.case) {
     case 'listServices':
-      return create(ServerReflectionResponseSchema, {
-        messageResponse: {
-          case: 'listServicesResponse',
-          value: { service: services.map((service) => ({ name: service.typeName })) },
-        },
-      }).messageResponse;
+      return {
+        case: 'listServicesResponse',
+        value: { service: services.map((service) => ({ name: service.typeName })) },
+      };
     case 'fileByFilename':
       return fileAnswer(index.files.get(asked.value), `file ${quoted(asked.value)}`);
     case 'fileContainingSymbol':
@@ -76,15 +83,11 @@ function fileAnswer(file: DescFile | undefined, what: string): Answer {
   const fileDescriptorProto = [...withImports(file)].map((one) =>
     toBinary(FileDescriptorProtoSchema, one.proto),
   );
-  return create(ServerReflectionResponseSchema, {
-    messageResponse: { case: 'fileDescriptorResponse', value: { fileDescriptorProto } },
-  }).messageResponse;
+  return { case: 'fileDescriptorResponse', value: { fileDescriptorProto } };
 }
 
 function failure(errorCode: number, errorMessage: string): Answer {
-  return create(ServerReflectionResponseSchema, {
-    messageResponse: { case: 'errorResponse', value: { errorCode, errorMessage } },
-  }).messageResponse;
+  return { case: 'errorResponse', value: { errorCode, errorMessage } };
 }
 
 function indexOf(services: readonly DescService[]): Index {
