@@ -106,16 +106,18 @@ function contextOf(identity: TlsIdentity) {
 async function introduce<C>(options: TlsListenerOptions<C>, socket: TLSSocket): Promise<void> {
   socket.on('error', () => {});
   let caller: C;
+  let key: string;
   try {
     if (socket.alpnProtocol !== 'h2')
       throw new TouchmarkError('request_malformed', 'the client does not speak h2');
     caller = await options.identify(peerOf(socket));
+    key = options.keyOf(caller);
   } catch (error) {
     options.log.info('a connection was refused', { error: messageOf(error) });
     socket.destroy();
     return;
   }
-  if (socket.destroyed || !options.server.accept(socket, caller, options.keyOf(caller))) {
+  if (socket.destroyed || !options.server.accept(socket, caller, key)) {
     options.drop?.(caller);
     socket.destroy();
   }

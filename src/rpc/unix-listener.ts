@@ -59,8 +59,10 @@ async function introduce<C>(options: UnixListenerOptions<C>, socket: Socket): Pr
   }
   const cancel = options.clock.after(options.identifyTimeoutMs ?? 5000, () => socket.destroy());
   let caller: C;
+  let key: string;
   try {
     caller = await options.identify(fd, socket);
+    key = options.keyOf(caller);
   } catch (error) {
     options.log.info('a connection was refused', { error: messageOf(error) });
     socket.destroy();
@@ -68,7 +70,7 @@ async function introduce<C>(options: UnixListenerOptions<C>, socket: Socket): Pr
   } finally {
     cancel();
   }
-  if (socket.destroyed || !options.server.accept(socket, caller, options.keyOf(caller))) {
+  if (socket.destroyed || !options.server.accept(socket, caller, key)) {
     options.drop?.(caller);
     socket.destroy();
     return;

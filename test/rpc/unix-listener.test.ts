@@ -139,17 +139,23 @@ test('nothing is read before the caller is known, and nothing is lost by it', as
 test('a caller that cannot be identified, or not in time, is closed', async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, 'api.sock');
-  let mode: 'throw' | 'hang' = 'throw';
+  let mode: 'throw' | 'hang' | 'key' = 'throw';
   const { server, opened } = listen(
     { path, mode: 0o600 },
     {
       identifyTimeoutMs: 50,
-      identify: () => (mode === 'throw' ? Promise.reject(new Error('pid 0')) : new Promise(() => {})),
+      identify: (fd) => {
+        if (mode === 'key') return Promise.resolve({ fd, name: 'x' });
+        return mode === 'throw' ? Promise.reject(new Error('pid 0')) : new Promise(() => {});
+      },
+      keyOf: () => {
+        throw new Error('no key');
+      },
     },
   );
   const listener = await opened;
   t.after(() => Promise.all([listener.close(), server.close(0)]));
-  for (const next of ['throw', 'hang'] as const) {
+  for (const next of ['throw', 'hang', 'key'] as const) {
     mode = next;
     const socket = await rawConnect(path);
     await new Promise((resolve) => socket.once('close', resolve).resume());
