@@ -6,7 +6,7 @@ import type { Logger } from '../log.js';
 import { createHandshakes } from './handshakes.js';
 import { peerChain } from './peer-chain.js';
 import type { RpcServer } from './server.js';
-import type { Listener } from './unix-listener.js';
+import { keyOrDrop, type Listener } from './unix-listener.js';
 
 /** A key and its chain, leaf first, in PEM. */
 export interface TlsIdentity {
@@ -111,7 +111,7 @@ async function introduce<C>(options: TlsListenerOptions<C>, socket: TLSSocket): 
     if (socket.alpnProtocol !== 'h2')
       throw new TouchmarkError('request_malformed', 'the client does not speak h2');
     caller = await options.identify(peerOf(socket));
-    key = options.keyOf(caller);
+    key = keyOrDrop(options, caller);
   } catch (error) {
     options.log.info('a connection was refused', { error: messageOf(error) });
     socket.destroy();

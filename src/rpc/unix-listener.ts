@@ -62,7 +62,7 @@ async function introduce<C>(options: UnixListenerOptions<C>, socket: Socket): Pr
   let key: string;
   try {
     caller = await options.identify(fd, socket);
-    key = options.keyOf(caller);
+    key = keyOrDrop(options, caller);
   } catch (error) {
     options.log.info('a connection was refused', { error: messageOf(error) });
     socket.destroy();
@@ -76,6 +76,19 @@ async function introduce<C>(options: UnixListenerOptions<C>, socket: Socket): Pr
     return;
   }
   socket.resume();
+}
+
+/** The key that a caller is counted by; what it holds is released when there is none. */
+export function keyOrDrop<C>(
+  options: { keyOf(caller: C): string; drop?(caller: C): void },
+  caller: C,
+): string {
+  try {
+    return options.keyOf(caller);
+  } catch (error) {
+    options.drop?.(caller);
+    throw error;
+  }
 }
 
 function listenOnFd(server: Server, fd: number): Promise<void> {

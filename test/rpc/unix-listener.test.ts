@@ -139,6 +139,7 @@ test('nothing is read before the caller is known, and nothing is lost by it', as
 test('a caller that cannot be identified, or not in time, is closed', async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, 'api.sock');
+  const dropped: string[] = [];
   let mode: 'throw' | 'hang' | 'key' = 'throw';
   const { server, opened } = listen(
     { path, mode: 0o600 },
@@ -151,6 +152,7 @@ test('a caller that cannot be identified, or not in time, is closed', async (t) 
       keyOf: () => {
         throw new Error('no key');
       },
+      drop: (caller) => void dropped.push(caller.name),
     },
   );
   const listener = await opened;
@@ -161,6 +163,7 @@ test('a caller that cannot be identified, or not in time, is closed', async (t) 
     await new Promise((resolve) => socket.once('close', resolve).resume());
     assert.equal(server.connectionCount, 0);
   }
+  assert.deepEqual(dropped, ['x'], 'what was identified is released');
 });
 
 test('one caller at its limit loses its longest idle connection, not its place', async (t) => {
