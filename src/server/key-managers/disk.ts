@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { generateKey } from '../../x509/keys.js';
 import type { KeyManager } from './contract.js';
-import { readKeyFile, writeKeyFile } from './key-file.js';
+import { readKeyFile, removeLeftovers, writeKeyFile } from './key-file.js';
 
 /**
  * Keys in one file. Changes go one after the other, and memory follows the file, never the other way round.
@@ -9,6 +9,7 @@ import { readKeyFile, writeKeyFile } from './key-file.js';
  */
 export async function openDiskKeyManager(path: string): Promise<KeyManager> {
   let keys: ReadonlyMap<string, KeyObject> = await readKeyFile(path);
+  await removeLeftovers(path);
   let lane: Promise<unknown> = Promise.resolve();
 
   function change(edit: (keys: Map<string, KeyObject>) => void): Promise<void> {

@@ -1,8 +1,9 @@
 /** The file of the disk key manager: one JSON object of names and PKCS#8 keys, for its owner's eyes alone. */
 import type { KeyObject } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { messageOf, TouchmarkError } from '../../errors.js';
+import { writeFileAtomic } from '../../host/atomic-file.js';
 import { exportPkcs8, importPkcs8 } from '../../x509/keys.js';
 
 const FORMAT = 1;
@@ -34,7 +35,7 @@ export async function readKeyFile(path: string): Promise<Map<string, KeyObject>>
 }
 
 /**
- * Replaces the file atomically and durably: written beside it, synced, renamed, directory synced.
+ * Replaces the file atomically and durably.
  * @throws TouchmarkError `key_file_failed`; the old file is then still there
  */
 export async function writeKeyFile(path: string, keys: ReadonlyMap<string, KeyObject>): Promise<void> {
@@ -42,21 +43,23 @@ export async function writeKeyFile(path: string, keys: ReadonlyMap<string, KeyOb
     format: FORMAT,
     keys: Object.fromEntries([...keys].map(([name, key]) => [name, exportPkcs8(key).toString('base64')])),
   };
-  const temporary = `${path}.tmp`;
   try {
-    await rm(temporary, { force: true });
-    {
-      await using file = await open(temporary, 'wx', 0o600);
-      await file.chmod(0o600);
-      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`);
-      await file.sync();
-    }
-    await rename(temporary, path);
-    await using directory = await open(dirname(path), 'r');
-    await directory.sync();
+    await writeFileAtomic(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
     throw failed(path, 'written', error);
+  }
+}
+
+/** What a write that was cut off has left may hold keys that were destroyed since. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const directory = dirname(path);
+  try {
+    for (const name of await readdir(directory)) {
+      const leftover = name.startsWith(`.${basename(path)}.`) && name.endsWith('.tmp');
+      if (leftover) await rm(join(directory, name), { force: true });
+    }
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ENOENT') throw failed(path, 'cleaned up', error);
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { openDiskKeyManager } from '../../../src/server/key-managers/disk.js';
 import { openKeyManager } from '../../../src/server/key-managers/key-manager-table.js';
@@ -46,12 +46,18 @@ describe('the key file', () => {
     assert.ok(!(await readdir(scratch)).some((name) => name.endsWith('.tmp')));
   });
 
-  test('a left-over of a write that was cut off is written over', async () => {
+  test('what a write that was cut off has left is removed at the next start, and nothing else', async () => {
     const path = fresh();
-    await writeFile(`${path}.tmp`, 'torn', { mode: 0o644 });
+    const name = basename(path);
+    const leftover = join(scratch, `.${name}.0011aabbccdd.tmp`);
+    const neighbour = join(scratch, `.other-${name}.0011aabbccdd.tmp`);
+    await writeFile(leftover, 'torn');
+    await writeFile(neighbour, 'mine');
     await using manager = await openDiskKeyManager(path);
     await manager.generate('k', 'ec-p256');
-    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    await assert.rejects(stat(leftover), { code: 'ENOENT' });
+    assert.equal(await readFile(neighbour, 'utf8'), 'mine');
+    await rm(neighbour);
   });
 
   for (const mode of [0o640, 0o604, 0o660, 0o666, 0o610]) {
