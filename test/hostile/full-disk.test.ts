@@ -126,9 +126,10 @@ test('a store that is closed while its disk is full opens again with exactly wha
       await disk.fill(round * 12_288);
       keys.push(...(await writeUntilFull(store, `round${round}`)));
     }
-    await assert.rejects(openLevelDatastore(path), (error: unknown) =>
-      hasCode(error, 'datastore_full', 'datastore_failed'),
-    );
+    await assert.rejects(openLevelDatastore(path), {
+      code: 'datastore_full',
+      message: `the datastore ${path} cannot be opened: the disk is full`,
+    });
     await disk.free();
     await using store = await openLevelDatastore(path);
     await expectExactly(store, keys);
