@@ -1,7 +1,9 @@
 import type { Logger } from '../log.js';
 import type { HashName } from '../tpm/algorithms.js';
 import type { EkTemplateName } from '../tpm/ek-templates.js';
+import type { PcrSelection } from '../tpm/pcr.js';
 
+export type { PcrSelection } from '../tpm/pcr.js';
 export type EkTemplate = EkTemplateName;
 
 export interface EndorsementKey {
@@ -13,12 +15,6 @@ export interface EndorsementKey {
 }
 
 export type PcrBank = HashName;
-
-export interface PcrSelection {
-  bank: PcrBank;
-  /** Indices 0-23, each once. */
-  pcrs: readonly number[];
-}
 
 export interface Quote {
   /** TPMS_ATTEST, as it was signed. */

@@ -128,7 +128,7 @@ describe('a chip through tpm2-tss', () => {
     assert.deepEqual(quoted.selections, [selection]);
     const values = await tpm.pcrRead(selection);
     assert.equal(values.size, 14);
-    assert.deepEqual(quoted.pcrDigest, pcrDigest('sha256', selection, values));
+    assert.deepEqual(Buffer.from(quoted.pcrDigest), Buffer.from(pcrDigest('sha256', selection, values)));
     const key = parsePublic(await tpm.attestationKey(unique));
     const parsed = parseSignature(signature);
     assert.ok(parsed.algorithm === 'ecdsa');

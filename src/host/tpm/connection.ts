@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLane, LaneTimeout } from '../../../native/lane.js';
+import { createLane, LaneTimeout, within } from '../../../native/lane.js';
 import { TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { type NativeContext, openContext } from './context.js';
@@ -42,9 +42,7 @@ export function connect(options: ConnectionOptions): TpmConnection {
     close() {
       state.closed = true;
       return lane.run(async () => {
-        const context = state.context;
-        state.context = undefined;
-        await context?.close();
+        if (state.context !== undefined) await discard(options, state, state.context);
       });
     },
   };
@@ -63,7 +61,7 @@ async function attempt<T>(
   } catch (error) {
     if (error instanceof LaneTimeout) throw timedOut(options, error);
     if (!isDeviceFailure(error)) throw toTouchmarkError(error);
-    await discard(state, context);
+    await discard(options, state, context);
     if (repeats === 0) throw toTouchmarkError(error);
     options.log.warn('the TPM failed, opening it again', { error });
   } finally {
@@ -92,12 +90,12 @@ async function finish(
   scope: OwnedScope,
 ): Promise<void> {
   if (scope.stuck !== undefined) return abandon(options, state, context, scope, scope.stuck);
-  if (state.context !== context) return;
+  if (state.context !== context) return scope.free();
   const failures = await scope.release(options.timeoutMs);
   if (failures.length === 0) return;
   options.log.warn('a handle could not be flushed, opening the TPM again', { error: failures[0] });
   if (failures.some((failure) => failure instanceof LaneTimeout)) state.context = undefined;
-  else await discard(state, context);
+  else await discard(options, state, context);
 }
 
 /** Leaves a conversation to the thread that is stuck in it; once that returns, what the operation held is flushed after all. */
@@ -127,9 +125,15 @@ function countStuck(state: State, settled: Promise<unknown>): void {
   settled.then(over, over);
 }
 
-async function discard(state: State, context: NativeContext): Promise<void> {
+async function discard(options: ConnectionOptions, state: State, context: NativeContext): Promise<void> {
   state.context = undefined;
-  await context.close();
+  const closing = context.close();
+  try {
+    await within(options.timeoutMs, closing);
+  } catch (error) {
+    options.log.warn('a TPM conversation could not be closed', { error });
+    if (error instanceof LaneTimeout) countStuck(state, closing);
+  }
 }
 
 function isDeviceFailure(error: unknown): boolean {

@@ -42,6 +42,8 @@ export interface OwnedScope extends TpmScope {
   readonly stuck: Promise<unknown> | undefined;
   /** Flushes and frees all. @returns what could not be flushed */
   release(limitMs: number): Promise<unknown[]>;
+  /** Frees what ESYS allocated, for a conversation that is over: its handles ended with it. */
+  free(): void;
 }
 
 interface Held {
@@ -96,6 +98,7 @@ export function openScope(context: NativeContext, timeoutMs: number): OwnedScope
     },
     read: readOutput,
     release: (limitMs) => release(context, held, limitMs),
+    free: () => freeOutputs(context, held),
   };
 }
 
@@ -135,11 +138,15 @@ async function release(context: NativeContext, held: Held, limitMs: number): Pro
       if (error instanceof LaneTimeout) return failures;
     }
   }
+  freeOutputs(context, held);
+  return failures;
+}
+
+function freeOutputs({ esys }: NativeContext, held: Held): void {
   for (const slot of held.outputs.splice(0)) {
     const allocated = slot.readBigUInt64LE(0);
-    if (allocated !== 0n) context.esys.now('Esys_Free', allocated);
+    if (allocated !== 0n) esys.now('Esys_Free', allocated);
   }
-  return failures;
 }
 
 async function closeHandle(
