@@ -51,9 +51,10 @@ interface Held {
   outputs: Buffer[];
 }
 
-const backOffMs = [10, 20, 50, 100, 250, 500, 1000, 2000];
+/** Pauses before each repetition of a command that a busy chip refused: about 4 s together. */
+const BACK_OFF_MS: readonly number[] = [10, 20, 50, 100, 250, 500, 1000, 2000];
 
-export function openScope(context: NativeContext, timeoutMs: number): OwnedScope {
+export function openScope(context: NativeContext, timeoutMs: number, backOffMs = BACK_OFF_MS): OwnedScope {
   const { esys, address } = context;
   const held: Held = { handles: [], outputs: [] };
   let stuck: Promise<unknown> | undefined;
