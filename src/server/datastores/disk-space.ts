@@ -34,8 +34,13 @@ export async function probeSpace(directory: string, bytes: number): Promise<Erro
   } catch (error) {
     return error as Error;
   } finally {
-    await rm(path, { force: true }).catch(() => {});
+    await removeProbe(directory).catch(() => {});
   }
+}
+
+/** Also for what a process that was killed while it tried has left. */
+export async function removeProbe(directory: string): Promise<void> {
+  await rm(join(directory, PROBE_FILE), { force: true });
 }
 
 /** The names that LevelDB and Node give to a full file system, an exhausted quota and a file size limit. */

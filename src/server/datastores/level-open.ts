@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { messageOf, TouchmarkError } from '../../errors.js';
-import { saysFull } from './disk-space.js';
+import { removeProbe, saysFull } from './disk-space.js';
 import { damageBeforeEnd } from './level-log.js';
 import {
   corrupt,
@@ -33,6 +33,7 @@ export async function openStore(path: string): Promise<{ db: LevelDb; head: Head
   await refuseBrokenLogs(path);
   const db = await openLevel(path);
   try {
+    await removeProbe(path);
     const raw = await db.get(HEAD_KEY);
     const head = raw === undefined ? await initialise(db) : decodeHead(raw);
     if ((await sumAll(db)) !== head.sum) throw corrupt('records are missing or changed');

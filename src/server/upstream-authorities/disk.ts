@@ -41,7 +41,10 @@ const MAX_BYTES = 1024 * 1024;
  * An authority in files. They are read and checked now, and again at each signing, so that replaced files are taken up.
  * @throws TouchmarkError `upstream_authority_invalid`, `key_file_permissions`
  */
-export async function openDiskUpstream(files: DiskUpstreamFiles, deps: DiskUpstreamDeps): Promise<UpstreamAuthority> {
+export async function openDiskUpstream(
+  files: DiskUpstreamFiles,
+  deps: DiskUpstreamDeps,
+): Promise<UpstreamAuthority> {
   await load(files, unixSeconds(deps.clock));
   return {
     async mintCa(csr, ttl) {
@@ -134,7 +137,11 @@ function attempt<T>(path: string, task: () => T): T {
 }
 
 function invalid(path: string, why: string, cause?: unknown): TouchmarkError {
-  return new TouchmarkError('upstream_authority_invalid', `the file ${path} of the upstream authority: ${why}`, {
-    cause,
-  });
+  return new TouchmarkError(
+    'upstream_authority_invalid',
+    `the file ${path} of the upstream authority: ${why}`,
+    {
+      cause,
+    },
+  );
 }
