@@ -49,8 +49,14 @@ export function parseSpiffeId(text: string): SpiffeId {
   return text as SpiffeId;
 }
 
-/** @throws TouchmarkError `spiffe_id_invalid` when the path is not empty and not a valid `/a/b` */
+/**
+ * Joins the parts. A path that is not empty begins with a slash; otherwise `.evil` would lengthen the domain.
+ * @throws TouchmarkError `spiffe_id_invalid` when the path is not empty and not a valid `/a/b`
+ */
 export function makeSpiffeId(domain: TrustDomain, path: string): SpiffeId {
+  if (path !== '' && !path.startsWith('/')) {
+    throw invalidId(`${SCHEME}${domain}${path}`, 'its path does not begin with a slash');
+  }
   return parseSpiffeId(`${SCHEME}${domain}${path}`);
 }
 

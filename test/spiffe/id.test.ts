@@ -172,3 +172,11 @@ test('ID-26: a suffix of a name is another trust domain', () => {
 });
 
 test('the shared list of bad IDs holds nothing that is accepted', () => rejectsId(...badSpiffeIds));
+
+test('a path without a leading slash cannot lengthen the trust domain', () => {
+  throwsCode(
+    'spiffe_id_invalid',
+    /"spiffe:\/\/example\.org\.evil\/a": its path does not begin with a slash$/,
+    () => makeSpiffeId(parseTrustDomain('example.org'), '.evil/a'),
+  );
+});
