@@ -1,8 +1,8 @@
 import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import type { Worker } from 'node:worker_threads';
 import { TouchmarkError } from '../errors.js';
-import { type HashAnswer, startHashWorker } from './hash-worker.js';
+import { refused, tooLarge } from './hash-errors.js';
+import { hashThread } from './hash-thread.js';
 
 /** SHA-256 of opened files, off the event loop, remembered for as long as the file does not change. */
 export interface FileHasher extends AsyncDisposable {
@@ -25,21 +25,11 @@ export interface FileHasherOptions {
   timeoutMs?: number;
 }
 
-interface Waiting {
-  done(answer: HashAnswer): void;
-  failed(error: Error): void;
-}
-
-/** A thread costs some megabytes: it ends when nothing was hashed for so long. */
-const IDLE_MS = 10_000;
-/** Threads that hang in a read and cannot be ended until it returns. */
-const MAX_HUNG = 4;
-
 export function createFileHasher(options: FileHasherOptions = {}): FileHasher {
   const { maxEntries = 1024, maxBytes = 512 * 1024 * 1024, timeoutMs = 30_000 } = options;
   const known = new Map<string, string>();
   const running = new Map<string, Promise<string>>();
-  const pool = workerPool(timeoutMs);
+  const pool = hashThread(timeoutMs);
 
   async function compute(file: FileHandle, key: string): Promise<string> {
     const sha256 = await pool.hash(file.fd, maxBytes);
@@ -89,82 +79,6 @@ function remember(known: Map<string, string>, most: number, key: string, value: 
     if (known.size <= most) return;
     known.delete(oldest);
   }
-}
-
-interface Pool {
-  hash(fd: number, maxBytes: number): Promise<string>;
-  close(): Promise<void>;
-}
-
-/** One thread, replaced when it hangs. */
-function workerPool(timeoutMs: number): Pool {
-  const waiting = new Map<number, Waiting>();
-  let worker: Worker | undefined;
-  let hung = 0;
-  let lastId = 0;
-  let idle: NodeJS.Timeout | undefined;
-
-  function start(): Worker {
-    const started = startHashWorker();
-    started.on('message', (answer: HashAnswer) => waiting.get(answer.id)?.done(answer));
-    started.on('error', (error: Error) => drop(error));
-    return started;
-  }
-  /** Ends the thread and fails what waits for it: a request behind a hanging one would hang too. */
-  function drop(error: Error): void {
-    const dropped = worker;
-    worker = undefined;
-    hung += 1;
-    dropped?.removeAllListeners('error').on('error', () => {});
-    Promise.resolve(dropped?.terminate()).finally(() => {
-      hung -= 1;
-    });
-    for (const { failed } of [...waiting.values()]) failed(error);
-  }
-  function rest(): Promise<unknown> {
-    clearTimeout(idle);
-    const resting = worker;
-    worker = undefined;
-    return Promise.resolve(resting?.terminate());
-  }
-  return {
-    hash(fd, maxBytes) {
-      clearTimeout(idle);
-      if (hung >= MAX_HUNG) return Promise.reject(refused(`${hung} earlier files still do not answer`));
-      worker ??= start();
-      const thread = worker;
-      lastId += 1;
-      const id = lastId;
-      const answered = new Promise<HashAnswer>((done, failed) => waiting.set(id, { done, failed }));
-      const timer = setTimeout(() => drop(refused(`hashing took longer than ${timeoutMs} ms`)), timeoutMs);
-      thread.postMessage({ id, fd, maxBytes });
-      return answered
-        .finally(() => {
-          clearTimeout(timer);
-          waiting.delete(id);
-          if (waiting.size === 0) idle = setTimeout(rest, IDLE_MS).unref();
-        })
-        .then((answer) => digestOf(answer, maxBytes));
-    },
-    async close() {
-      for (const { failed } of [...waiting.values()]) failed(refused('hashing was stopped'));
-      await rest();
-    },
-  };
-}
-
-function digestOf(answer: HashAnswer, maxBytes: number): string {
-  if ('sha256' in answer) return answer.sha256;
-  if ('tooLarge' in answer) throw tooLarge(maxBytes);
-  throw new TouchmarkError('hash_refused', 'the file cannot be read', { detail: { reason: answer.error } });
-}
-
-function tooLarge(maxBytes: number): TouchmarkError {
-  return refused(`the file is larger than ${maxBytes} bytes`);
-}
-
-function refused(message: string): TouchmarkError {
-  return new TouchmarkError('hash_refused', message);
 }
 
 function changed(): TouchmarkError {

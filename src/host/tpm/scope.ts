@@ -72,16 +72,7 @@ export function openScope(context: NativeContext, timeoutMs: number, backOffMs =
     get stuck() {
       return stuck;
     },
-    async call(name, ...args) {
-      for (let attempt = 0; ; attempt += 1) {
-        const code = await once(name, args);
-        if (code === 0) return;
-        const error = new TpmCallError(name, code);
-        const wait = backOffMs[attempt];
-        if (error.failure !== 'retry' || wait === undefined) throw error;
-        await sleep(wait);
-      }
-    },
+    call: (name, ...args) => repeated(name, backOffMs, () => once(name, args)),
     local(name, ...args) {
       const code = esys.now(name, ...withContext<typeof name>(address, args));
       if (code !== 0) throw new TpmCallError(name, code);
@@ -101,6 +92,22 @@ export function openScope(context: NativeContext, timeoutMs: number, backOffMs =
     release: (limitMs) => release(context, held, limitMs),
     free: () => freeOutputs(context, held),
   };
+}
+
+/** A command that the chip wants to be repeated later is repeated, after longer and longer pauses. */
+async function repeated(
+  name: string,
+  backOffMs: readonly number[],
+  once: () => Promise<number>,
+): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    const code = await once();
+    if (code === 0) return;
+    const error = new TpmCallError(name, code);
+    const wait = backOffMs[attempt];
+    if (error.failure !== 'retry' || wait === undefined) throw error;
+    await sleep(wait);
+  }
 }
 
 /** TypeScript cannot see that putting back the first element of a tuple restores the tuple. */
