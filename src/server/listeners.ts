@@ -40,6 +40,8 @@ export async function listenForAgents(context: ServerContext, servers: Servers):
     ...{ server: servers.tls, log, host: config.bindAddress, port: config.bindPort },
     identity: serverSvid.identity(),
     maxConnections: 20_000,
+    // A fleet stands behind one address, and silent connections cost memory only: they must not keep its agents out.
+    maxHandshakesPerAddress: 4_000,
     identify: (peer) => ({ via: 'tls', ...peer }),
     keyOf(caller) {
       if (caller.via === 'unix') return `uid ${caller.uid}`;

@@ -5,6 +5,7 @@ import { messageOf } from '../errors.js';
 import { createNotifier, type Notifier } from '../host/notify.js';
 import type { Logger } from '../log.js';
 import type { HealthState } from '../rpc/health.js';
+import type { Listener } from '../rpc/unix-listener.js';
 import { type Cleanup, createCleanup } from './cleanup.js';
 import { type ContextParts, openContext, type ServerContext } from './context.js';
 import { listenForAgents, listenForOperators } from './listeners.js';
@@ -27,6 +28,8 @@ export interface RunningServer extends AsyncDisposable {
 
 /** Calls that are running may take this long to end when the server stops. */
 const GRACE_MS = 2000;
+/** And after that its listeners, in which strangers may hold half a handshake open. */
+const LISTENERS_MS = 200;
 
 /**
  * Serves when it resolves; the health service says so from then on. Dispose of it to stop.
@@ -52,20 +55,34 @@ async function open(parts: ContextParts, cleanup: Cleanup): Promise<RunningServe
   const context = cleanup.add(await openContext(parts));
   const health = readiness();
   const servers = createServers(context, health);
+  const listeners: Listener[] = [];
   cleanup.defer(async () => {
-    context.audit.event('server_stopping', {});
     health.set(false);
+    // A listener counts as closed when its last connection is, handshakes included: it stops accepting now, and is not
+    // waited for any longer than the calls are.
+    const closed = Promise.all(listeners.map((listener) => listener.close()));
     await Promise.all([servers.unix.close(GRACE_MS), servers.tls.close(GRACE_MS)]);
+    await atMost(closed, LISTENERS_MS, parts.clock);
   });
   const agents = await listenForAgents(context, servers);
-  cleanup.defer(() => agents.close());
-  const operators = await listenForOperators(context, servers);
-  cleanup.defer(() => operators.close());
+  listeners.push(agents);
+  listeners.push(await listenForOperators(context, servers));
+  cleanup.defer(() => context.audit.event('server_stopping', {}));
   health.set(true);
   const addresses = { socketPath: config.socketPath, host: config.bindAddress, port: agents.port };
   context.audit.event('server_started', {});
   log.info('the server is ready', { trust_domain: config.trustDomain, ...addresses });
   return { context, addresses, [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose]() };
+}
+
+function atMost(wait: Promise<unknown>, ms: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve);
+    void wait.finally(() => {
+      cancel();
+      resolve();
+    });
+  });
 }
 
 /** Runs until the signal fires, and tells the service manager how it goes. */
