@@ -1,9 +1,9 @@
 /** What an agent holds, and the messages that bring it from there to what it shall hold. Pure. */
 import { create } from '@bufbuild/protobuf';
 import type { Entry } from '../spiffe/entry.js';
+import { entryToWire } from '../wire/entry.js';
 import type { Entry as WireEntry } from '../wire/gen/spire/types_pb.js';
 import { type ServerMessage, ServerMessageSchema } from '../wire/gen/touchmark/session/v1/session_pb.js';
-import { entryToWire } from './api/entry-wire.js';
 
 /** The entries that were sent, by identity of the object: one that changed is another object. 8 bytes an entry. */
 export type Held = readonly Entry[];

@@ -5,8 +5,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { TouchmarkError } from '../errors.js';
 import type { Bundle } from '../spiffe/bundle.js';
+import { bundleToWire } from '../wire/bundle.js';
 import { type ServerMessage, ServerMessageSchema } from '../wire/gen/touchmark/session/v1/session_pb.js';
-import { bundleToWire } from './api/bundle-wire.js';
 import { type SessionCall, type SessionsDeps, sessionLimits } from './session-contract.js';
 import {
   type Delta,

@@ -9,11 +9,11 @@ import {
   type HostRecord,
   HostRecordSchema,
 } from '../../wire/gen/touchmark/host/v1/host_pb.js';
+import { spiffeIdToWire } from '../../wire/id.js';
 import { shownState } from '../host-state.js';
 import type { Found } from '../hosts-find.js';
 import type { Host, HostEk, HostState, QuoteRecord, Reason } from '../model.js';
 import { wireStates } from '../session-verdict.js';
-import { spiffeIdToWire } from './convert.js';
 
 export interface HostView {
   readonly nodeId: (hostId: string) => SpiffeId;
