@@ -6,7 +6,7 @@ import type {
   ListEntriesRequest_Filter,
 } from '../wire/gen/spire/server/entry_pb.js';
 import type { Selector as WireSelector } from '../wire/gen/spire/types_pb.js';
-import { domainFromWire, idFromWire } from './api/fields.js';
+import { spiffeIdFromWire, trustDomainFromWire } from '../wire/id.js';
 import { setMatcher } from './set-match.js';
 
 type Filter = CountEntriesRequest_Filter | ListEntriesRequest_Filter;
@@ -21,11 +21,11 @@ export function entryFilter(filter: Filter | undefined): Test {
   const tests: Test[] = [];
   const { bySpiffeId, byParentId, bySelectors, byFederatesWith, byHint, byDownstream } = filter;
   if (bySpiffeId !== undefined) {
-    const id = idFromWire('filter.by_spiffe_id', bySpiffeId);
+    const id = spiffeIdFromWire(bySpiffeId, 'filter.by_spiffe_id');
     tests.push((entry) => entry.spiffeId === id);
   }
   if (byParentId !== undefined) {
-    const id = idFromWire('filter.by_parent_id', byParentId);
+    const id = spiffeIdFromWire(byParentId, 'filter.by_parent_id');
     tests.push((entry) => entry.parentId === id);
   }
   if (bySelectors !== undefined) {
@@ -35,7 +35,7 @@ export function entryFilter(filter: Filter | undefined): Test {
   }
   if (byFederatesWith !== undefined) {
     const field = 'filter.by_federates_with';
-    const wanted = byFederatesWith.trustDomains.map((name) => domainFromWire(field, name));
+    const wanted = byFederatesWith.trustDomains.map((name) => trustDomainFromWire(name, field));
     const matches = setMatcher(field, wanted, byFederatesWith.match);
     tests.push((entry) => matches(entry.federatesWith));
   }

@@ -14,6 +14,7 @@ import {
   RenewAgentResponseSchema,
 } from '../../wire/gen/spire/server/agent_pb.js';
 import { AgentSchema, JoinTokenSchema } from '../../wire/gen/spire/types_pb.js';
+import { applyMask } from '../../wire/mask.js';
 import { readCsr } from '../../x509/csr.js';
 import { agentFilter } from '../agent-filter.js';
 import { type AttestDeps, attestAgent } from '../attest.js';
@@ -22,7 +23,6 @@ import type { Issuer, Registry } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { Entries, EntryDraft } from '../entries.js';
 import type { Limits } from '../limits.js';
-import { applyMask } from '../masks.js';
 import type { NodeLifecycle } from '../node-lifecycle.js';
 import { readPage } from '../paging.js';
 import { agentToWire, csrDigest, x509SvidToWire } from './convert.js';

@@ -1,19 +1,16 @@
 import { createPublicKey } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
 import { messageOf, TouchmarkError } from '../../errors.js';
-import type { Bundle } from '../../spiffe/bundle.js';
-import type { TrustDomain } from '../../spiffe/id.js';
-import {
-  type BundleMask,
-  BundleSchema,
-  type JWTKey,
-  JWTKeySchema,
-  type Bundle as WireBundle,
-  type X509Certificate,
-  X509CertificateSchema,
+import { parseTrustDomain, type TrustDomain } from '../../spiffe/id.js';
+import { bundleToWire } from '../../wire/bundle.js';
+import type {
+  BundleMask,
+  JWTKey,
+  Bundle as WireBundle,
+  X509Certificate,
 } from '../../wire/gen/spire/types_pb.js';
+import { masked } from '../../wire/mask.js';
 import { readCertificate } from '../../x509/read-certificate.js';
-import { applyMask, masked } from '../masks.js';
+import { bundleFromRecord } from '../authority-bundle.js';
 import type { BundleRecord } from '../model.js';
 import { checkLength, foreignDomainFromWire } from './fields.js';
 
@@ -23,37 +20,8 @@ const MAX_KEY_ID = 1024;
 type X509Record = BundleRecord['x509Authorities'][number];
 type JwtRecord = BundleRecord['jwtAuthorities'][number];
 
-export function bundleToWire(bundle: Bundle, mask: BundleMask | undefined): WireBundle {
-  const message = create(BundleSchema, {
-    trustDomain: bundle.trustDomain,
-    x509Authorities: bundle.x509Authorities.map(({ der, tainted }) =>
-      create(X509CertificateSchema, { asn1: der, tainted }),
-    ),
-    jwtAuthorities: bundle.jwtAuthorities.map(jwtKeyToWire),
-    refreshHint: BigInt(bundle.refreshHint),
-    sequenceNumber: bundle.sequence,
-  });
-  return applyMask(BundleSchema, message, mask, 'trustDomain');
-}
-
-export function jwtKeyToWire(key: Bundle['jwtAuthorities'][number]): JWTKey {
-  const { keyId, spki, expiresAt, tainted } = key;
-  return create(JWTKeySchema, { keyId, publicKey: spki, expiresAt: BigInt(expiresAt), tainted });
-}
-
 export function recordToWire(record: BundleRecord, mask: BundleMask | undefined): WireBundle {
-  const message = create(BundleSchema, {
-    trustDomain: record.trustDomain,
-    x509Authorities: record.x509Authorities.map(({ der, tainted }) =>
-      create(X509CertificateSchema, { asn1: Buffer.from(der, 'base64'), tainted }),
-    ),
-    jwtAuthorities: record.jwtAuthorities.map(({ keyId, spki, expiresAt, tainted }) =>
-      jwtKeyToWire({ keyId, spki: Buffer.from(spki, 'base64'), expiresAt, tainted }),
-    ),
-    refreshHint: BigInt(record.refreshHint),
-    sequenceNumber: BigInt(record.sequence),
-  });
-  return applyMask(BundleSchema, message, mask, 'trustDomain');
+  return bundleToWire(bundleFromRecord(parseTrustDomain(record.trustDomain), record), mask);
 }
 
 /** A foreign bundle as an operator gives it. */

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
 import type { TrustDomain } from '../../spiffe/id.js';
+import { bundleToWire, jwtAuthorityToWire } from '../../wire/bundle.js';
 import {
   BatchCreateFederatedBundleResponse_ResultSchema,
   BatchCreateFederatedBundleResponseSchema,
@@ -16,6 +17,7 @@ import {
   PublishJWTAuthorityResponseSchema,
 } from '../../wire/gen/spire/server/bundle_pb.js';
 import type { BundleMask, Status, Bundle as WireBundle } from '../../wire/gen/spire/types_pb.js';
+import { trustDomainFromWire } from '../../wire/id.js';
 import { bundleFromRecord, emptyBundleRecord } from '../authority-bundle.js';
 import type { Bundles } from '../bundles.js';
 import type { Authority } from '../contract.js';
@@ -23,17 +25,15 @@ import type { Limits } from '../limits.js';
 import type { BundleRecord } from '../model.js';
 import { readPage } from '../paging.js';
 import {
-  bundleToWire,
   jwtFromWire,
   jwtKeyFromWire,
-  jwtKeyToWire,
   mergeRecord,
   recordFromWire,
   recordToWire,
   x509FromWire,
 } from './bundle-wire.js';
 import { okStatus, statusOf } from './convert.js';
-import { checkLength, checkPresent, domainFromWire, foreignDomainFromWire } from './fields.js';
+import { checkLength, checkPresent, foreignDomainFromWire } from './fields.js';
 import type { ApiCall, ApiService } from './service.js';
 
 export interface BundleApiDeps {
@@ -74,7 +74,7 @@ export function bundleService(deps: BundleApiDeps): ApiService<typeof Bundle> {
         jwtAuthorities: [key],
       });
       const bundle = await authority.append({ x509Authorities: [], jwtAuthorities: added.jwtAuthorities });
-      const jwtAuthorities = bundle.jwtAuthorities.map(jwtKeyToWire);
+      const jwtAuthorities = bundle.jwtAuthorities.map(jwtAuthorityToWire);
       return create(PublishJWTAuthorityResponseSchema, { jwtAuthorities });
     },
     publishWITAuthority: async () => {
@@ -105,7 +105,7 @@ export function bundleService(deps: BundleApiDeps): ApiService<typeof Bundle> {
     },
     batchUpdateFederatedBundle: async ({ bundle, inputMask, outputMask }, call) => {
       const results = await eachBundle(deps, bundle, outputMask, call, (record) =>
-        bundles.update(domainFromWire('trust_domain', record.trustDomain), (before) =>
+        bundles.update(trustDomainFromWire(record.trustDomain, 'trust_domain'), (before) =>
           mergeRecord(before, record, inputMask),
         ),
       );

@@ -1,29 +1,23 @@
 import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
-import { status as grpcStatus } from '@grpc/grpc-js';
 import type { TouchmarkError } from '../../errors.js';
-import { pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/id.js';
+import { statusNumber } from '../../rpc/error-status.js';
 import {
   type Agent,
   AgentSchema,
   type JWTSVID,
   JWTSVIDSchema,
-  SelectorSchema,
-  type SPIFFEID,
-  SPIFFEIDSchema,
   type Status,
   StatusSchema,
   type X509SVID,
   X509SVIDSchema,
 } from '../../wire/gen/spire/types_pb.js';
+import { spiffeIdToWire } from '../../wire/id.js';
+import { selectorToWire } from '../../wire/selector.js';
 import type { IssuedJwt, IssuedX509 } from '../contract.js';
 import type { Node } from '../model.js';
 
 /** Our own types as SPIRE's API writes them. */
-
-export function spiffeIdToWire(id: SpiffeId): SPIFFEID {
-  return create(SPIFFEIDSchema, { trustDomain: trustDomainOf(id), path: pathOf(id) });
-}
 
 export function x509SvidToWire(svid: IssuedX509, hint: string): X509SVID {
   return create(X509SVIDSchema, {
@@ -50,7 +44,7 @@ export function agentToWire(node: Node): Agent {
     attestationType: node.attestationType,
     x509svidSerialNumber: node.serial === '' ? '' : BigInt(`0x${node.serial}`).toString(),
     x509svidExpiresAt: BigInt(node.svidExpiresAt),
-    selectors: node.selectors.map((selector) => create(SelectorSchema, selector)),
+    selectors: node.selectors.map(selectorToWire),
     banned: node.banned,
     canReattest: node.canReattest,
     agentVersion: node.agentVersion,
@@ -58,12 +52,12 @@ export function agentToWire(node: Node): Agent {
 }
 
 export function okStatus(message = 'OK'): Status {
-  return create(StatusSchema, { code: grpcStatus.OK, message });
+  return create(StatusSchema, { code: 0, message });
 }
 
 /** The status of one item of a batch. */
 export function statusOf(error: TouchmarkError): Status {
-  return create(StatusSchema, { code: grpcStatus[error.rpc], message: error.message });
+  return create(StatusSchema, { code: statusNumber(error.rpc), message: error.message });
 }
 
 /** What tells one certificate request from another in the audit log. */

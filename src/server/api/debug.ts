@@ -6,10 +6,10 @@ import {
   GetInfoResponse_CertSchema,
   GetInfoResponseSchema,
 } from '../../wire/gen/spire/server/debug_pb.js';
+import { spiffeIdToWire } from '../../wire/id.js';
 import { describeName } from '../../x509/name.js';
 import { readCertificate } from '../../x509/read-certificate.js';
 import type { Authority, Registry } from '../contract.js';
-import { spiffeIdToWire } from './convert.js';
 import type { ApiService } from './service.js';
 
 export interface DebugDeps {

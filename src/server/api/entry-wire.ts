@@ -1,44 +1,12 @@
-import { create } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
 import type { Entry } from '../../spiffe/entry.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import type { Selector } from '../../spiffe/selector.js';
-import {
-  type EntryMask,
-  EntrySchema,
-  SelectorSchema,
-  type Entry as WireEntry,
-} from '../../wire/gen/spire/types_pb.js';
+import type { EntryMask, Entry as WireEntry } from '../../wire/gen/spire/types_pb.js';
+import { trustDomainFromWire } from '../../wire/id.js';
+import { masked } from '../../wire/mask.js';
 import type { EntryDraft } from '../entries.js';
-import { applyMask, masked } from '../masks.js';
-import { spiffeIdToWire } from './convert.js';
-import { domainFromWire, memberFromWire } from './fields.js';
-
-/** A fresh message, masked; nobody else holds it. */
-export function entryToWire(entry: Entry, mask?: EntryMask): WireEntry {
-  const { spiffeId, parentId, selectors, federatesWith, dnsNames, expiresAt, revisionNumber, createdAt } =
-    entry;
-  const { disableX509SvidPrefetch, jwtSvidIncludeJti } = entry;
-  const message = create(EntrySchema, {
-    id: entry.id,
-    spiffeId: spiffeIdToWire(spiffeId),
-    parentId: spiffeIdToWire(parentId),
-    selectors: selectors.map((selector) => create(SelectorSchema, selector)),
-    x509SvidTtl: entry.x509SvidTtl,
-    jwtSvidTtl: entry.jwtSvidTtl,
-    federatesWith: [...federatesWith],
-    admin: entry.admin,
-    downstream: entry.downstream,
-    expiresAt: BigInt(expiresAt),
-    dnsNames: [...dnsNames],
-    revisionNumber: BigInt(revisionNumber),
-    storeSvid: entry.storeSvid,
-    hint: entry.hint,
-    createdAt: BigInt(createdAt),
-    additionalAttributes: { disableX509SvidPrefetch, jwtSvidIncludeJti },
-  });
-  return applyMask(EntrySchema, message, mask, 'id');
-}
+import { memberFromWire } from './fields.js';
 
 /** What an operator asks for in BatchCreateEntry. */
 export function draftFromWire(wire: WireEntry, domain: TrustDomain): EntryDraft {
@@ -79,7 +47,7 @@ function fieldsFromWire(
     x509SvidTtl: take('x509SvidTtl', before?.x509SvidTtl, () => wire.x509SvidTtl),
     jwtSvidTtl: take('jwtSvidTtl', before?.jwtSvidTtl, () => wire.jwtSvidTtl),
     federatesWith: take('federatesWith', before?.federatesWith, () =>
-      wire.federatesWith.map((name) => domainFromWire('entry.federates_with', name)),
+      wire.federatesWith.map((name) => trustDomainFromWire(name, 'entry.federates_with')),
     ),
     admin: take('admin', before?.admin, () => wire.admin),
     downstream: take('downstream', before?.downstream, () => wire.downstream),

@@ -4,6 +4,7 @@ import { TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { type Entry as EntryRecord, weakReason } from '../../spiffe/entry.js';
 import type { TrustDomain } from '../../spiffe/id.js';
+import { entryToWire } from '../../wire/entry.js';
 import {
   BatchCreateEntryResponse_ResultSchema,
   BatchCreateEntryResponseSchema,
@@ -23,7 +24,7 @@ import type { Entries, EntryOutcome, Item } from '../entries.js';
 import { entryFilter } from '../entry-filter.js';
 import { readPage } from '../paging.js';
 import { okStatus, statusOf } from './convert.js';
-import { changeFromWire, draftFromWire, entryToWire } from './entry-wire.js';
+import { changeFromWire, draftFromWire } from './entry-wire.js';
 import { checkLength } from './fields.js';
 import type { ApiCall, ApiService } from './service.js';
 import { currentEntries, syncEntries } from './sync-entries.js';

@@ -1,14 +1,8 @@
 import { TouchmarkError } from '../../errors.js';
-import {
-  makeSpiffeId,
-  parseSpiffeId,
-  parseTrustDomain,
-  pathOf,
-  type SpiffeId,
-  type TrustDomain,
-  trustDomainOf,
-} from '../../spiffe/id.js';
+import { parseSpiffeId, pathOf, type SpiffeId, type TrustDomain, trustDomainOf } from '../../spiffe/id.js';
 import type { SPIFFEID } from '../../wire/gen/spire/types_pb.js';
+import { spiffeIdFromWire, trustDomainFromWire } from '../../wire/id.js';
+import { named } from '../../wire/invalid.js';
 import { isAgentId } from '../caller.js';
 
 /** Readers of single request fields; each names its field in what it throws. */
@@ -20,31 +14,8 @@ function invalid(field: string, why: string): TouchmarkError {
   return new TouchmarkError('argument_invalid', `${field}: ${why}`);
 }
 
-/** Reads with `read`, and names the field in what it throws. */
-function named<T>(field: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    if (!(cause instanceof TouchmarkError)) throw cause;
-    throw new TouchmarkError('argument_invalid', `${field}: ${cause.message}`, { cause });
-  }
-}
-
-/** Any SPIFFE ID with its trust domain and path given apart. */
-export function idFromWire(field: string, id: SPIFFEID | undefined): SpiffeId {
-  if (id === undefined) throw invalid(field, 'it is missing');
-  // Without this the path could lengthen the domain: `example.or` and `g/x`.
-  if (id.path !== '' && !id.path.startsWith('/'))
-    throw invalid(field, 'its path does not begin with a slash');
-  return named(field, () => {
-    // Older clients write the domain as spiffe://domain.
-    const domain = id.trustDomain.startsWith('spiffe://') ? id.trustDomain.slice(9) : id.trustDomain;
-    return makeSpiffeId(parseTrustDomain(domain), id.path);
-  });
-}
-
 export function memberFromWire(field: string, id: SPIFFEID | undefined, domain: TrustDomain): SpiffeId {
-  const read = idFromWire(field, id);
+  const read = spiffeIdFromWire(id, field);
   if (trustDomainOf(read) !== domain) throw invalid(field, `${read} is not in trust domain ${domain}`);
   return read;
 }
@@ -65,13 +36,8 @@ export function workloadId(field: string, text: string, domain: TrustDomain): Sp
   return id;
 }
 
-/** A bare name, or spiffe://name as some clients write it. */
-export function domainFromWire(field: string, text: string): TrustDomain {
-  return named(field, () => parseTrustDomain(text.startsWith('spiffe://') ? text.slice(9) : text));
-}
-
 export function foreignDomainFromWire(field: string, text: string, own: TrustDomain): TrustDomain {
-  const domain = domainFromWire(field, text);
+  const domain = trustDomainFromWire(text, field);
   if (domain === own) throw invalid(field, `${domain} is this server's own trust domain`);
   return domain;
 }

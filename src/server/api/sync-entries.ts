@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Clock, unixSeconds } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
 import type { Entry } from '../../spiffe/entry.js';
+import { entryToWire } from '../../wire/entry.js';
 import {
   EntryRevisionSchema,
   type SyncAuthorizedEntriesRequest,
@@ -11,7 +12,6 @@ import {
 import type { EntryMask } from '../../wire/gen/spire/types_pb.js';
 import type { Registry } from '../contract.js';
 import type { Node } from '../model.js';
-import { entryToWire } from './entry-wire.js';
 import type { ApiCall } from './service.js';
 
 interface SyncDeps {
