@@ -35,7 +35,9 @@ function errorsPage() {
 }
 
 function commandsPage(program) {
-  const verbs = program.verbs.map((verb) => `## ${verb.name}\n\n\`\`\`text\n${verbHelp(program, verb).trimEnd()}\n\`\`\`\n`);
+  const verbs = program.verbs.map(
+    (verb) => `## ${verb.name}\n\n\`\`\`text\n${verbHelp(program, verb).trimEnd()}\n\`\`\`\n`,
+  );
   return `# ${program.name}(1)\n\n${program.name} ${program.summary}\n\n${verbs.join('\n')}`;
 }
 
