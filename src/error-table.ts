@@ -291,6 +291,10 @@ export const errorTable = {
   ),
   explain_not_allowed: row('PERMISSION_DENIED', 'Ask about other processes on the admin socket.'),
   unit_unknown: row('FAILED_PRECONDITION', 'The process does not run in a systemd unit.'),
+  unit_changed: row(
+    'PERMISSION_DENIED',
+    'The service was stopped or started again: its new processes get their own identities when they connect.',
+  ),
   executable_path_untrusted: row(
     'FAILED_PRECONDITION',
     'Run the workload in the host’s own mount namespace, or select it by sha256.',

@@ -1,10 +1,14 @@
 import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { TouchmarkError } from '../errors.js';
+import { statTellsContent } from './fixed-content.js';
 import { refused, tooLarge } from './hash-errors.js';
 import { hashThread } from './hash-thread.js';
 
-/** SHA-256 of opened files, off the event loop, remembered for as long as the file does not change. */
+/**
+ * SHA-256 of opened files, off the event loop, remembered for as long as the file does not change. Where a change might
+ * not show in the file's times, nothing is remembered.
+ */
 export interface FileHasher extends AsyncDisposable {
   /**
    * @param file stays open until the promise settles; its position does not matter
@@ -12,6 +16,8 @@ export interface FileHasher extends AsyncDisposable {
    * @throws TouchmarkError `hash_refused` (not a regular file, too large, too slow), `hash_changed`
    */
   sha256(file: FileHandle): Promise<string>;
+  /** The digest of a file that looks so, if it is remembered: spares opening it. */
+  known(stats: BigIntStats): string | undefined;
   /** Files remembered now. */
   readonly cached: number;
 }
@@ -23,10 +29,12 @@ export interface FileHasherOptions {
   maxBytes?: number;
   /** For one file, waiting included; default 30 s. */
   timeoutMs?: number;
+  /** Unix milliseconds; default Date.now. */
+  now?: () => number;
 }
 
 export function createFileHasher(options: FileHasherOptions = {}): FileHasher {
-  const { maxEntries = 1024, maxBytes = 512 * 1024 * 1024, timeoutMs = 30_000 } = options;
+  const { maxEntries = 1024, maxBytes = 512 * 1024 * 1024, timeoutMs = 30_000, now = Date.now } = options;
   const known = new Map<string, string>();
   const running = new Map<string, Promise<string>>();
   const pool = hashThread(timeoutMs);
@@ -35,8 +43,27 @@ export function createFileHasher(options: FileHasherOptions = {}): FileHasher {
     const sha256 = await pool.hash(file.fd, maxBytes);
     // What was hashed is one state of the file only if that state is still there.
     if (keyOf(await file.stat({ bigint: true })) !== key) throw changed();
-    remember(known, maxEntries, key, sha256);
     return sha256;
+  }
+
+  function computeOnce(file: FileHandle, key: string): Promise<string> {
+    const shared = running.get(key);
+    if (shared !== undefined) return shared;
+    const started = compute(file, key)
+      .then((sha256) => {
+        remember(known, maxEntries, key, sha256);
+        return sha256;
+      })
+      .finally(() => running.delete(key));
+    running.set(key, started);
+    return started;
+  }
+
+  function lookUp(stats: BigIntStats): string | undefined {
+    const key = keyOf(stats);
+    const found = known.get(key);
+    if (found !== undefined) remember(known, maxEntries, key, found);
+    return found;
   }
   return {
     get cached() {
@@ -45,18 +72,12 @@ export function createFileHasher(options: FileHasherOptions = {}): FileHasher {
     async sha256(file) {
       const stats = await file.stat({ bigint: true });
       checkFile(stats, maxBytes);
-      const key = keyOf(stats);
-      const found = known.get(key);
-      if (found !== undefined) {
-        remember(known, maxEntries, key, found);
-        return found;
-      }
-      const shared = running.get(key);
-      if (shared !== undefined) return shared;
-      const started = compute(file, key).finally(() => running.delete(key));
-      running.set(key, started);
-      return started;
+      const found = lookUp(stats);
+      if (found !== undefined) return found;
+      const fixed = await statTellsContent(stats, `/proc/self/fd/${file.fd}`, now());
+      return fixed ? computeOnce(file, keyOf(stats)) : compute(file, keyOf(stats));
     },
+    known: lookUp,
     [Symbol.asyncDispose]: () => pool.close(),
   };
 }

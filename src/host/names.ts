@@ -1,32 +1,77 @@
 import { groupName, userName } from '../../native/passwd.js';
+import { type Clock, systemClock } from '../clock.js';
 
 /** Names of users and groups, through the C library: files, LDAP, DynamicUser and whatever else the host is set up for. */
 export interface NameService {
-  /** undefined when the id has no name. */
+  /** undefined when the id has no name, or when it is not told in time. */
   user(uid: number): Promise<string | undefined>;
   group(gid: number): Promise<string | undefined>;
 }
 
+export interface NameServiceOptions {
+  readonly clock?: Clock;
+  readonly userName?: LookUp;
+  readonly groupName?: LookUp;
+}
+
+type LookUp = (id: number) => Promise<string | undefined>;
+
 const MOST_REMEMBERED = 4096;
 /** Names hardly ever change, and a look-up may go over the network. */
-const REMEMBER_MS = 60_000;
+const NAME_MS = 60_000;
+/** No name: perhaps the name service was away, or the user is only just being made. */
+const NO_NAME_MS = 5_000;
+/** A look-up that hangs costs a caller this much, not its identity. */
+const PATIENCE_MS = 2_000;
+/** systemd gives these to DynamicUser= and takes them back: a name may be another's the moment after. */
+const dynamicIds = { first: 61_184, last: 65_519 };
+
+export function createNameService(options: NameServiceOptions = {}): NameService {
+  const { clock = systemClock } = options;
+  return {
+    user: rememberNames(clock, options.userName ?? userName),
+    group: rememberNames(clock, options.groupName ?? groupName),
+  };
+}
 
 interface Known {
   readonly name: Promise<string | undefined>;
-  readonly until: number;
+  /** Infinite while it is being asked for. */
+  until: number;
 }
 
-export function createNameService(now: () => number = Date.now): NameService {
-  const users = new Map<number, Known>();
-  const groups = new Map<number, Known>();
-  const look = (known: Map<number, Known>, id: number, ask: (id: number) => Promise<string | undefined>) => {
+function rememberNames(clock: Clock, ask: LookUp): LookUp {
+  const known = new Map<number, Known>();
+  return (id) => {
     const found = known.get(id);
-    if (found && found.until > now()) return found.name;
-    const name = ask(id);
-    name.catch(() => known.delete(id));
-    known.set(id, { name, until: now() + REMEMBER_MS });
-    if (known.size > MOST_REMEMBERED) known.delete(known.keys().next().value ?? id);
-    return name;
+    if (found !== undefined && found.until > clock.now()) return found.name;
+    const asked = ask(id).catch(() => undefined);
+    const one: Known = { name: withPatience(clock, asked), until: Number.POSITIVE_INFINITY };
+    known.set(id, one);
+    void asked.then((name) => {
+      known.delete(id);
+      const keepMs = keepFor(id, name);
+      if (keepMs > 0) known.set(id, { name: asked, until: clock.now() + keepMs });
+      for (const oldest of known.keys()) {
+        if (known.size <= MOST_REMEMBERED) break;
+        known.delete(oldest);
+      }
+    });
+    return one.name;
   };
-  return { user: (uid) => look(users, uid, userName), group: (gid) => look(groups, gid, groupName) };
+}
+
+function keepFor(id: number, name: string | undefined): number {
+  if (id >= dynamicIds.first && id <= dynamicIds.last) return 0;
+  return name === undefined ? NO_NAME_MS : NAME_MS;
+}
+
+function withPatience<T>(clock: Clock, work: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(PATIENCE_MS, () => resolve(undefined));
+    void work.then((value) => {
+      cancel();
+      resolve(value);
+    });
+  });
 }

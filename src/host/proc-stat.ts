@@ -1,7 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { TouchmarkError } from '../errors.js';
 
-const MAX_STAT = 4096;
+/** One page: what stands first in a file of /proc. Read in one go and copied out before anybody else may use it. */
+const page = Buffer.alloc(16_384);
 
 /**
  * When a process started, in clock ticks since boot. Synchronous, since it stands between two looks at the same process;
@@ -9,15 +10,18 @@ const MAX_STAT = 4096;
  * @throws TouchmarkError `peer_gone`, `proc_unreadable`
  */
 export function startTimeOf(pid: number): bigint {
-  return parseStartTime(readProc(pid, 'stat'), pid);
+  return parseStartTime(readProcNow(pid, 'stat'), pid);
 }
 
-function readProc(pid: number, name: string): string {
+/**
+ * The first 16 KiB of a file of /proc, which the kernel makes up without touching a disk.
+ * @throws TouchmarkError `peer_gone`, `proc_unreadable`
+ */
+export function readProcNow(pid: number, name: string): string {
   try {
     const fd = openSync(`/proc/${pid}/${name}`, 'r');
     try {
-      const buffer = Buffer.alloc(MAX_STAT);
-      return buffer.toString('latin1', 0, readSync(fd, buffer, 0, MAX_STAT, 0));
+      return page.toString('latin1', 0, readSync(fd, page, 0, page.length, 0));
     } finally {
       closeSync(fd);
     }

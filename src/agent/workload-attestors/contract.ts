@@ -11,8 +11,17 @@ export interface Workload {
   readonly process: ProcessHandle;
 }
 
-/** One source of selectors. Throws a TouchmarkError when it cannot tell; the others' selectors still count. */
+/** One source of selectors. */
 export interface WorkloadAttestor {
   readonly name: string;
+  /**
+   * Throws a TouchmarkError when there are no selectors to give; the other attestors' selectors still count. With one
+   * of `nothingToTell` that is a fact about the process, with any other code this attestor failed.
+   */
   attest(workload: Workload, signal: AbortSignal): Promise<Selector[]>;
+  /** Calls when what it found out of a workload may no longer hold. Returns how to stop listening. */
+  watch?(found: readonly Selector[], listener: () => void): () => void;
 }
+
+/** Why an attestor that works has no selectors for a process. */
+export const nothingToTell = ['unit_unknown', 'executable_path_untrusted'] as const;

@@ -1,6 +1,6 @@
 import { TouchmarkError } from '../../errors.js';
 import type { NameService } from '../../host/names.js';
-import { readProcCgroup } from '../../host/proc.js';
+import { procCgroupNow } from '../../host/proc-now.js';
 import type { SystemdUnits } from '../../host/systemd-units.js';
 import type { Selector } from '../../spiffe/selector.js';
 import type { WorkloadAttestor } from './contract.js';
@@ -11,34 +11,46 @@ export interface UnitPlace {
   readonly slice: string;
 }
 
+/** Stays the same for one run of a unit: a stream ends when it changes. */
+export const invocationPrefix = 'invocation_id:';
+
 /**
  * `systemd:id|slice|invocation_id|user|fragment_path`. The unit is the outermost one of the cgroup path: what lies
  * below it belongs to the service's own user, who may give it any name. The invocation comes from the manager's own
- * records, read before and after, never from the environment.
+ * records, read before and after, never from the environment. A process that outlived its unit's stop
+ * (`KillMode=process`) lies in the same cgroup as the next run, and counts as part of it when it connects anew.
  */
-export function systemdAttestor(units: SystemdUnits, names: NameService): WorkloadAttestor {
+export function systemdAttestor(
+  units: SystemdUnits,
+  names: NameService,
+  readCgroup: (pid: number) => string = procCgroupNow,
+): WorkloadAttestor {
   return {
     name: 'systemd',
-    async attest({ pid }, signal) {
-      const place = outermostUnit(await readProcCgroup(pid));
+    async attest({ pid }) {
+      const place = outermostUnit(readCgroup(pid));
       if (!place) throw new TouchmarkError('unit_unknown', `process ${pid} runs in no systemd unit`);
-      const invocation = await units.invocation(place.id);
-      const { user, fragmentPath } = await units.properties(place.id, invocation, signal);
-      const again = outermostUnit(await readProcCgroup(pid));
-      if (again?.id !== place.id || (await units.invocation(place.id)) !== invocation) {
-        throw new TouchmarkError('unit_unknown', `process ${pid} changed its unit while it was looked at`);
+      const invocation = units.invocation(place.id);
+      const { user, fragmentPath } = await units.properties(place.id, invocation);
+      const owner = user === undefined ? undefined : await userNamed(user, names);
+      const again = outermostUnit(readCgroup(pid));
+      if (again?.id !== place.id || units.invocation(place.id) !== invocation) {
+        throw new TouchmarkError('unit_changed', `process ${pid} changed its unit while it was looked at`);
       }
-      const owner = user ?? (await userManagerOwner(place.id, names));
       const facts: [string, string | undefined][] = [
-        ['id', place.id],
-        ['slice', place.slice],
-        ['invocation_id', invocation],
-        ['user', owner],
-        ['fragment_path', fragmentPath],
+        ['id:', place.id],
+        ['slice:', place.slice],
+        [invocationPrefix, invocation],
+        ['user:', owner],
+        ['fragment_path:', fragmentPath],
       ];
       return facts.flatMap(([key, value]): Selector[] =>
-        value ? [{ type: 'systemd', value: `${key}:${value}` }] : [],
+        value ? [{ type: 'systemd', value: `${key}${value}` }] : [],
       );
+    },
+    watch(found, listener) {
+      const id = found.find(({ type, value }) => type === 'systemd' && value.startsWith('id:'));
+      return id === undefined ? () => {} : units.onChange(id.value.slice('id:'.length), listener);
     },
   };
 }
@@ -51,15 +63,20 @@ export function outermostUnit(cgroup: string): UnitPlace | undefined {
   const lines = cgroup.split('\n');
   const line =
     lines.find((text) => /^\d+:name=systemd:/.test(text)) ?? lines.find((text) => text.startsWith('0::'));
-  const parts = line?.split(':').slice(2).join(':').split('/').filter(Boolean) ?? [];
+  const path = line?.split(':').slice(2).join(':');
+  const parts = path?.split('/').filter(Boolean).map(unescapePart) ?? [];
   const at = parts.findIndex((part) => !part.endsWith('.slice'));
   const id = parts[at];
   if (id === undefined || !unitName.test(id)) return undefined;
   return { id, slice: parts[at - 1] ?? '-.slice' };
 }
 
-/** `user@1000.service` runs as that user by its very name. */
-async function userManagerOwner(unit: string, names: NameService): Promise<string | undefined> {
-  const uid = /^user@(\d{1,10})\.service$/.exec(unit)?.[1];
-  return uid === undefined ? undefined : names.user(Number(uid));
+/** systemd puts one `_` before names that the kernel could take for its own, such as `memory.service`. */
+function unescapePart(part: string): string {
+  return part.startsWith('_') ? part.slice(1) : part;
+}
+
+/** `User=` may hold a number, as it does for `user@1000.service`. */
+async function userNamed(user: string, names: NameService): Promise<string> {
+  return /^\d{1,10}$/.test(user) ? ((await names.user(Number(user))) ?? user) : user;
 }

@@ -1,5 +1,5 @@
 import { TouchmarkError } from '../../errors.js';
-import { type Peer, peerOf } from '../../host/peer.js';
+import { peerOf } from '../../host/peer.js';
 import { readProcIds } from '../../host/proc.js';
 import { openProcess } from '../../host/process-handle.js';
 import type { Workload } from '../workload-attestors/contract.js';
@@ -9,10 +9,9 @@ export interface WorkloadCaller {
   readonly workload: Workload;
 }
 
-/** Runs on the accepted descriptor, before a byte is read from it. */
+/** Runs on the accepted descriptor, before a byte is read from it. Who gets the result closes its process. */
 export function callerOf(fd: number): WorkloadCaller {
-  const peer: Peer = peerOf(fd);
-  return { workload: peer };
+  return { workload: peerOf(fd) };
 }
 
 /** Any process of this host, for an operator who asks about it; its ids are those that it runs with now. */

@@ -1,46 +1,47 @@
-import { TouchmarkError } from '../../errors.js';
-import type { ProcessHandle } from '../../host/peer.js';
-import type { IdentityStore } from '../contract.js';
-
 /**
- * One turn at once, then one after each change of the store, however many changes came meanwhile: a slow reader
- * never has more than one turn waiting. Ends with the signal.
- * @throws TouchmarkError `peer_gone` as soon as the process has ended
+ * Turns for one reader: the first at once, then one after any number of `stir`s, so that a slow reader never has more
+ * than one waiting.
  */
-export async function* storeChanges(
-  store: Pick<IdentityStore, 'onChange'>,
-  process: ProcessHandle,
-  signal: AbortSignal,
-): AsyncGenerator<void> {
+export interface Turns extends AsyncIterable<void> {
+  stir(): void;
+  /** The reader's next turn throws this. */
+  fail(error: Error): void;
+}
+
+/** @param signal the turns throw its reason once it fires: they never just end */
+export function createTurns(signal: AbortSignal): Turns {
   let pending = true;
-  let gone = false;
+  let failure: Error | undefined;
   let wake = () => {};
-  const stops = [
-    store.onChange(() => {
+  async function* turns(): AsyncGenerator<void> {
+    const onAbort = () => wake();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        if (failure !== undefined) throw failure;
+        if (pending) {
+          pending = false;
+          yield;
+        } else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+  return {
+    stir() {
       pending = true;
       wake();
-    }),
-    process.onExit(() => {
-      gone = true;
+    },
+    fail(error) {
+      failure = error;
       wake();
-    }),
-  ];
-  const onAbort = () => wake();
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    while (!signal.aborted) {
-      if (gone) throw new TouchmarkError('peer_gone', `process ${process.pid} has ended`);
-      if (pending) {
-        pending = false;
-        yield;
-      } else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
-  } finally {
-    for (const stop of stops) stop();
-    signal.removeEventListener('abort', onAbort);
-  }
+    },
+    [Symbol.asyncIterator]: turns,
+  };
 }

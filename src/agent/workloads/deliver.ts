@@ -1,70 +1,71 @@
+import type { Clock } from '../../clock.js';
 import { hasCode, TouchmarkError } from '../../errors.js';
 import type { Bundle } from '../../spiffe/bundle.js';
 import type { Entry } from '../../spiffe/entry.js';
 import type { TrustDomain } from '../../spiffe/id.js';
-import type { Selector } from '../../spiffe/selector.js';
 import type { Bundles, IdentityStore, JwtIdentity, X509Identity } from '../contract.js';
 import type { Workload } from '../workload-attestors/contract.js';
-import type { AttestWorkload } from './attest-workload.js';
-import { storeChanges } from './changes.js';
+import { type Attestation, attestationFailed, type WorkloadAttestation } from './attest-workload.js';
+import { jwtKeySetOf, x509BundleOf } from './bundle-bytes.js';
+import { follow, type View } from './follow.js';
 
 export interface Delivery {
   readonly store: IdentityStore;
-  readonly attest: AttestWorkload;
+  readonly attestation: WorkloadAttestation;
+  readonly clock: Clock;
   /** Bundles for callers without an entry. */
   readonly allowUnauthenticatedVerifiers: boolean;
 }
 
-/** What one X.509 message holds. */
-export interface X509Update {
-  readonly identities: readonly X509Identity[];
-  readonly own: Bundle;
-  /** Of the domains that any of the entries names. */
-  readonly federated: ReadonlyMap<TrustDomain, Bundle>;
-  readonly crls: readonly Uint8Array[];
-}
-
 export interface BundleUpdate {
   readonly own: Bundle;
+  /** Of the domains that any of the caller's entries names. */
   readonly federated: ReadonlyMap<TrustDomain, Bundle>;
   readonly crls: readonly Uint8Array[];
 }
 
+/** What one X.509 message holds. */
+export interface X509Update extends BundleUpdate {
+  readonly identities: readonly X509Identity[];
+}
+
+/** A first message waits no longer than this for the last of several SVIDs. */
+const FIRST_WAIT_MS = 500;
+
 /** The X.509 identities of a workload, whole at every change that it can see. */
-export async function* x509Updates(
+export function x509Updates(
   deps: Delivery,
   workload: Workload,
   signal: AbortSignal,
 ): AsyncGenerator<X509Update> {
-  const whoIs = rememberSelectors(deps, workload, signal);
-  let sent: readonly unknown[] | undefined;
-  for await (const _ of storeChanges(deps.store, workload.process, signal)) {
-    // What was found out before is enough to see that nothing changed; who is there is asked again before sending.
-    const before = whoIs.known;
-    if (sent && before && sameParts(sent, partsOf(peekX509(deps, before)))) continue;
-    const update = await x509For(deps, await whoIs.ask(), signal);
-    const parts = partsOf(update);
-    if (sent && sameParts(sent, parts)) continue;
-    sent = parts;
-    yield update;
-  }
+  const view: View<X509Update> = {
+    peek: (attestation) => peekX509(deps, attestation),
+    build: (attestation, first) => buildX509(deps, attestation, first, signal),
+    visible: (update) => [
+      ...update.identities.flatMap(({ entry, chain, key }) => [entry.spiffeId, entry.hint, key, ...chain]),
+      ...visibleBundles(update, x509BundleOf),
+      ...update.crls,
+    ],
+  };
+  return follow(deps, workload, signal, view);
 }
 
-/** The bundles that a workload may see, whole at every change. */
-export async function* bundleUpdates(
+/** The bundles that a workload may see, whole at every change of what this kind of stream shows of them. */
+export function bundleUpdates(
   deps: Delivery,
   workload: Workload,
   signal: AbortSignal,
+  kind: 'x509' | 'jwt',
 ): AsyncGenerator<BundleUpdate> {
-  const whoIs = rememberSelectors(deps, workload, signal);
-  let sent: readonly unknown[] | undefined;
-  for await (const _ of storeChanges(deps.store, workload.process, signal)) {
-    const update = bundlesFor(deps, whoIs.known ?? (await whoIs.ask()));
-    const parts = [update.own, ...update.federated.values(), ...update.crls];
-    if (sent && sameParts(sent, parts)) continue;
-    sent = parts;
-    yield update;
-  }
+  const view: View<BundleUpdate> = {
+    peek: (attestation) => (mayVerify(deps, attestation) ? bundlesFor(deps, attestation) : undefined),
+    build: async (attestation) => bundlesFor(deps, attestation),
+    visible: (update) =>
+      kind === 'jwt'
+        ? visibleBundles(update, jwtKeySetOf)
+        : [...visibleBundles(update, x509BundleOf), ...update.crls],
+  };
+  return follow(deps, workload, signal, view);
 }
 
 /** One token for each identity, or for the one that is asked for. */
@@ -74,12 +75,21 @@ export async function jwtIdentities(
   request: { audience: readonly string[]; id: string },
   signal: AbortSignal,
 ): Promise<JwtIdentity[]> {
-  const { selectors } = await deps.attest(workload, signal);
-  const entries = entriesFor(deps, selectors).filter(
-    ({ spiffeId }) => request.id === '' || spiffeId === request.id,
-  );
+  const { store } = deps;
+  readyBundles(store);
+  const attestation = await deps.attestation.attest(workload, signal);
+  const asked = () =>
+    entriesFor(deps, attestation).filter(({ spiffeId }) => request.id === '' || spiffeId === request.id);
+  const entries = asked();
   if (entries.length === 0) throw noIdentity();
-  return Promise.all(entries.map((entry) => deps.store.jwt(entry, request.audience, signal)));
+  const { version } = store;
+  const identities = await Promise.all(entries.map((entry) => store.jwt(entry, request.audience, signal)));
+  // Signing takes a while: what was taken away meanwhile is not handed over.
+  if (store.version !== version) {
+    const now = new Set(asked().map(({ id }) => id));
+    if (!entries.every(({ id }) => now.has(id))) throw noIdentity();
+  }
+  return identities;
 }
 
 /** The bundles by which this caller may have tokens checked. */
@@ -88,98 +98,110 @@ export async function bundlesOnce(
   workload: Workload,
   signal: AbortSignal,
 ): Promise<BundleUpdate> {
-  return bundlesFor(deps, (await deps.attest(workload, signal)).selectors);
+  readyBundles(deps.store);
+  return bundlesFor(deps, await deps.attestation.attest(workload, signal));
+}
+
+/** @throws TouchmarkError `agent_starting`, `identities_withdrawn`, `no_identity`, `workload_attestation_failed` */
+function entriesFor({ store }: Delivery, attestation: Attestation): readonly Entry[] {
+  readyBundles(store);
+  const entries = store.matching(attestation.selectors);
+  if (entries.length > 0) return entries;
+  // What could not be found out might have matched: that is no reason to tell a client that it has no identity.
+  if (attestation.attestors.some(({ failed }) => failed)) throw attestationFailed(attestation.attestors);
+  throw noIdentity();
 }
 
 /**
- * The entries that a workload has, in order.
- * @throws TouchmarkError `agent_starting`, `identities_withdrawn`, `no_identity`
+ * Signs what is missing. The first update waits for it; a later one does not hold back what has changed, for the SVID
+ * that arrives is a change as well.
  */
-export function entriesFor({ store }: Delivery, selectors: readonly Selector[]): readonly Entry[] {
-  readyBundles(store);
-  const entries = store.matching(selectors);
-  if (entries.length === 0) throw noIdentity();
-  return entries;
-}
-
-/** Who connected, found out once and again whenever something is about to be handed over. */
-function rememberSelectors(deps: Delivery, workload: Workload, signal: AbortSignal) {
-  let known: readonly Selector[] | undefined;
-  return {
-    get known() {
-      return known;
-    },
-    async ask(): Promise<readonly Selector[]> {
-      known = (await deps.attest(workload, signal)).selectors;
-      return known;
-    },
-  };
-}
-
-async function x509For(
+async function buildX509(
   deps: Delivery,
-  selectors: readonly Selector[],
+  attestation: Attestation,
+  first: boolean,
   signal: AbortSignal,
 ): Promise<X509Update> {
-  const entries = entriesFor(deps, selectors);
-  try {
-    await deps.store.ensureX509(entries, signal);
-  } catch (error) {
-    // The server is away: what is still held is still good. With nothing held the failure is the answer.
-    if (!hasCode(error, 'svid_unavailable') || !entries.some((entry) => deps.store.x509(entry.id)))
-      throw error;
-  }
-  return collect(deps.store, entries);
+  const { store, clock } = deps;
+  const entries = entriesFor(deps, attestation);
+  const held = () => entries.filter((entry) => store.x509(entry.id)).length;
+  const signing = store.ensureX509(entries, signal);
+  signing.catch(() => {});
+  if (held() === 0) await signing.catch((error: unknown) => giveUp(deps, attestation, error));
+  else if (first && held() < entries.length) await atMost(FIRST_WAIT_MS, clock, signing);
+  // Made again at use: entries and bundles may have changed while this waited.
+  return collect(store, entriesFor(deps, attestation));
 }
 
-/** The same without asking anybody: undefined when it could not be told. */
-function peekX509(deps: Delivery, selectors: readonly Selector[]): X509Update | undefined {
-  if (deps.store.status.phase !== 'serving' || !deps.store.bundles) return undefined;
-  const entries = deps.store.matching(selectors);
-  const whole = entries.length > 0 && entries.every((entry) => deps.store.x509(entry.id)?.entry === entry);
-  return whole ? collect(deps.store, entries) : undefined;
+/** Nothing is held and nothing was signed: because there is no entry any more, or because the server is away. */
+function giveUp(deps: Delivery, attestation: Attestation, error: unknown): void {
+  const entries = entriesFor(deps, attestation);
+  const gone = hasCode(error, 'svid_unavailable') && entries.some(({ id }) => deps.store.x509(id));
+  if (!gone) throw error;
 }
 
+function atMost(ms: number, clock: Clock, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve);
+    const done = () => {
+      cancel();
+      resolve();
+    };
+    work.then(done, done);
+  });
+}
+
+/** The update without asking anybody: undefined when it could not be told. */
+function peekX509({ store }: Delivery, { selectors }: Attestation): X509Update | undefined {
+  if (store.status.phase !== 'serving' || !store.bundles) return undefined;
+  const entries = store.matching(selectors);
+  const whole = entries.length > 0 && entries.every((entry) => store.x509(entry.id));
+  return whole ? collect(store, entries) : undefined;
+}
+
+/** @throws TouchmarkError `svid_unavailable` when none of them has an SVID */
 function collect(store: IdentityStore, entries: readonly Entry[]): X509Update {
   const bundles = readyBundles(store);
   const identities = entries.flatMap((entry) => store.x509(entry.id) ?? []);
-  if (identities.length === 0) throw noIdentity();
-  return { identities, own: bundles.own, federated: federatedOf(bundles, entries), crls: bundles.crls };
+  if (identities.length === 0) throw new TouchmarkError('svid_unavailable', 'no X.509-SVID is held yet');
+  return { identities, ...seenBundles(bundles, entries) };
 }
 
-function bundlesFor(deps: Delivery, selectors: readonly Selector[]): BundleUpdate {
+function bundlesFor(deps: Delivery, attestation: Attestation): BundleUpdate {
   const bundles = readyBundles(deps.store);
-  const entries = deps.store.matching(selectors);
-  if (entries.length === 0 && !deps.allowUnauthenticatedVerifiers) throw noIdentity();
-  return { own: bundles.own, federated: federatedOf(bundles, entries), crls: bundles.crls };
+  if (deps.allowUnauthenticatedVerifiers)
+    return seenBundles(bundles, deps.store.matching(attestation.selectors));
+  return seenBundles(bundles, entriesFor(deps, attestation));
 }
 
-function federatedOf(bundles: Bundles, entries: readonly Entry[]): Map<TrustDomain, Bundle> {
+function mayVerify({ store, allowUnauthenticatedVerifiers }: Delivery, { selectors }: Attestation): boolean {
+  if (store.status.phase !== 'serving' || !store.bundles) return false;
+  return allowUnauthenticatedVerifiers || store.matching(selectors).length > 0;
+}
+
+function seenBundles({ own, federated, crls }: Bundles, entries: readonly Entry[]): BundleUpdate {
   const names = new Set(entries.flatMap((entry) => entry.federatesWith));
-  names.delete(bundles.own.trustDomain);
-  return new Map([...bundles.federated].filter(([name]) => names.has(name)));
+  names.delete(own.trustDomain);
+  return { own, federated: new Map([...federated].filter(([name]) => names.has(name))), crls };
+}
+
+function visibleBundles(
+  { own, federated }: BundleUpdate,
+  bytesOf: (bundle: Bundle) => Uint8Array,
+): unknown[] {
+  return [own, ...federated.values()].flatMap((bundle) => [bundle.trustDomain, bytesOf(bundle)]);
 }
 
 function readyBundles({ status, bundles }: IdentityStore): Bundles {
   if (status.phase === 'withdrawn') {
-    const why =
-      status.reasons.map((reason) => reason.message).join('; ') ||
-      'the server withdrew this host’s identities';
-    throw new TouchmarkError('identities_withdrawn', `no identity issued: ${why}`);
+    // Why is between the host's operator and the server: a workload learns that it was so.
+    const message = "no identity issued: the server withdrew this host's identities";
+    throw new TouchmarkError('identities_withdrawn', message);
   }
   if (status.phase === 'starting' || !bundles) {
     throw new TouchmarkError('agent_starting', 'the agent is starting: it has not heard from its server yet');
   }
   return bundles;
-}
-
-/** Everything whose change a reader can see, by reference: stored objects are replaced, never altered. */
-function partsOf(update: X509Update | undefined): readonly unknown[] | undefined {
-  return update && [...update.identities, update.own, ...update.federated.values(), ...update.crls];
-}
-
-function sameParts(a: readonly unknown[], b: readonly unknown[] | undefined): boolean {
-  return b !== undefined && a.length === b.length && a.every((part, index) => part === b[index]);
 }
 
 /** The text is what clients look for. */

@@ -1,8 +1,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
-import type { Call, ServiceImpl } from '../../rpc/call.js';
-import type { Entry } from '../../spiffe/entry.js';
-import { weakSelectors } from '../../spiffe/entry.js';
+import type { ServiceImpl } from '../../rpc/call.js';
+import { type Entry, weakSelectors } from '../../spiffe/entry.js';
 import { pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/id.js';
 import { indexEntries, nearEntries } from '../../spiffe/matching.js';
 import {
@@ -13,8 +12,19 @@ import {
 import { HostState } from '../../wire/gen/touchmark/host/v1/state_pb.js';
 import type { IdentityStore } from '../contract.js';
 import type { Workload } from '../workload-attestors/contract.js';
-import type { Attestation, AttestWorkload } from './attest-workload.js';
+import type { Attestation, AttestorOutcome, WorkloadAttestation } from './attest-workload.js';
 import { type WorkloadCaller, workloadOfPid } from './caller.js';
+import { interpreterOf } from './interpreters.js';
+
+export interface Explaining {
+  readonly store: IdentityStore;
+  readonly attestation: WorkloadAttestation;
+  /**
+   * true on the admin socket: other processes, entries and the node's state. On the public socket a caller learns its
+   * own selectors, the identities that it could fetch, and the class of the cause.
+   */
+  readonly everything: boolean;
+}
 
 type Answer = MessageInitShape<typeof ExplainResponseSchema>;
 
@@ -24,30 +34,19 @@ interface Finding {
   readonly message: string;
 }
 
-/**
- * Says why a process has the identities that it has, or none.
- * @param everything true on the admin socket: other processes, near entries and the node. On the public socket a
- *   caller learns its own selectors and the class of the cause.
- */
-export function explainService(
-  store: IdentityStore,
-  attest: AttestWorkload,
-  everything: boolean,
-): ServiceImpl<typeof Explain, WorkloadCaller> {
+/** Says why a process has the identities that it has, or none. */
+export function explainService(deps: Explaining): ServiceImpl<typeof Explain, WorkloadCaller> {
   return {
-    async explain({ pid }, call) {
-      const other = pid !== 0 && pid !== call.caller.workload.pid;
-      if (!other)
-        return create(
-          ExplainResponseSchema,
-          await explain(store, attest, call.caller.workload, call, everything),
-        );
-      if (!everything) {
+    async explain({ pid }, { caller, signal }) {
+      if (pid === 0 || pid === caller.workload.pid) {
+        return create(ExplainResponseSchema, await explain(deps, caller.workload, signal));
+      }
+      if (!deps.everything) {
         throw new TouchmarkError('explain_not_allowed', 'a caller may ask about itself only');
       }
       const workload = await workloadOfPid(pid);
       try {
-        return create(ExplainResponseSchema, await explain(store, attest, workload, call, true));
+        return create(ExplainResponseSchema, await explain(deps, workload, signal));
       } finally {
         workload.process.close();
       }
@@ -55,83 +54,94 @@ export function explainService(
   };
 }
 
-async function explain(
-  store: IdentityStore,
-  attest: AttestWorkload,
-  workload: Workload,
-  { signal }: Pick<Call<unknown>, 'signal'>,
-  everything: boolean,
-): Promise<Answer> {
-  const node = everything ? { node: nodeOf(store) } : {};
+async function explain(deps: Explaining, workload: Workload, signal: AbortSignal): Promise<Answer> {
+  const { store, everything } = deps;
+  const about = { pid: workload.pid, ...(everything ? { node: nodeOf(store) } : {}) };
   let attestation: Attestation;
   try {
-    attestation = await attest(workload, signal);
+    attestation = await deps.attestation.attest(workload, signal);
   } catch (error) {
-    return { pid: workload.pid, ...node, ...failedAttestation(error) };
+    return { ...about, ...failedAttestation(error) };
   }
-  const { selectors, attestors } = attestation;
+  const { selectors } = attestation;
   const entries = store.matching(selectors);
   const near = everything && entries.length === 0 ? { near: nearOf(store, attestation) } : {};
   return {
-    pid: workload.pid,
+    ...about,
     selectors: [...selectors],
-    attestors: attestors.map(({ name, error }) => ({ name, ok: error === undefined, error: error ?? '' })),
-    identities: entries.map((entry, index) => identityOf(store, entry, index === 0)),
-    ...causeOf(store, attestation, entries),
+    attestors: attestation.attestors.map(shownAttestor),
+    identities: entries.map((entry, index) => identityOf(deps, entry, index === 0)),
+    ...causeOf(deps, attestation, entries),
     ...near,
-    ...node,
   };
 }
 
-function failedAttestation(
-  error: unknown,
-): Finding & { attestors: { name: string; ok: boolean; error: string }[] } {
+function failedAttestation(error: unknown): Finding & { attestors: ReturnType<typeof shownAttestor>[] } {
   const gone = hasCode(error, 'peer_gone', 'peer_changed');
   const listed = hasCode(error, 'workload_attestation_failed') ? error.detail['attestors'] : [];
-  const attestors = (listed as Attestation['attestors']).map(({ name, error: why }) => ({
-    name,
-    ok: why === undefined,
-    error: why ?? '',
-  }));
-  return { cause: gone ? Cause.PROCESS : Cause.ATTESTOR, message: messageOf(error), attestors };
+  return {
+    cause: gone ? Cause.PROCESS : Cause.ATTESTOR,
+    message: messageOf(error),
+    attestors: (listed as Attestation['attestors']).map(shownAttestor),
+  };
 }
 
-/** The first thing in the way: the node, then the entry, then an attestor without which an entry may not have matched. */
-function causeOf(store: IdentityStore, attestation: Attestation, entries: readonly Entry[]): Finding {
-  const { phase, reasons } = store.status;
-  if (phase === 'withdrawn') {
-    const why = reasons.map(({ code, message }) => `${code}: ${message}`).join('; ');
-    return {
-      cause: Cause.NODE,
-      message: `the server withdrew this host's identities${why ? ` (${why})` : ''}`,
-    };
-  }
-  if (phase === 'starting') return { cause: Cause.NODE, message: 'this host has not been attested yet' };
+function shownAttestor({ name, error = '' }: AttestorOutcome) {
+  return { name, ok: error === '', error };
+}
+
+/** The first thing in the way: the node, then an attestor without which an entry may not have matched, then the entry. */
+function causeOf(deps: Explaining, attestation: Attestation, entries: readonly Entry[]): Finding {
+  const { store } = deps;
+  const { phase, connected } = store.status;
+  if (phase !== 'serving') return { cause: Cause.NODE, message: nodeMessage(deps) };
   if (entries.length === 0) {
-    const failed = attestation.attestors.filter(({ error }) => error !== undefined).map(({ name }) => name);
-    if (failed.length > 0) {
+    const failed = attestation.attestors.filter((attestor) => attestor.failed).map(({ name }) => name);
+    if (failed.length === 0) {
       return {
-        cause: Cause.ATTESTOR,
-        message: `no entry matches, and selectors of ${failed.join(', ')} are missing`,
+        cause: Cause.ENTRY,
+        message: 'no entry of this host has only selectors that this process has',
       };
     }
-    return { cause: Cause.ENTRY, message: 'no entry of this host has only selectors that this process has' };
+    const message = `no entry matches, and selectors of ${failed.join(', ')} are missing`;
+    return { cause: Cause.ATTESTOR, message };
   }
+  const note = interpreterNote(attestation, entries);
   if (entries.some((entry) => store.x509(entry.id)))
-    return { cause: Cause.NONE, message: 'an identity is issued' };
-  if (!store.status.connected) {
-    return { cause: Cause.SERVER, message: 'an entry matches, but the server cannot be reached to sign' };
+    return { cause: Cause.NONE, message: `an identity is issued${note}` };
+  if (connected) {
+    return { cause: Cause.NONE, message: `an entry matches; its SVID is signed when it is asked for${note}` };
   }
-  return { cause: Cause.NONE, message: 'an entry matches; its SVID is signed when it is asked for' };
+  return { cause: Cause.SERVER, message: 'an entry matches, but the server cannot be reached to sign' };
 }
 
-function identityOf(store: IdentityStore, entry: Entry, first: boolean) {
-  const held = store.x509(entry.id);
+function nodeMessage({ store, everything }: Explaining): string {
+  const { phase, reasons, approvalCode } = store.status;
+  if (phase === 'withdrawn') {
+    const why = everything ? reasons.map(({ code, message }) => `${code}: ${message}`).join('; ') : '';
+    return `the server withdrew this host's identities${why ? ` (${why})` : ''}`;
+  }
+  const code =
+    everything && approvalCode !== '' ? `; it waits for an operator to approve ${approvalCode}` : '';
+  return `this host has not been attested yet${code}`;
+}
+
+/** An entry that names a script interpreter says little, however many other selectors it has. */
+function interpreterNote({ selectors }: Attestation, entries: readonly Entry[]): string {
+  const interpreter = interpreterOf(selectors);
+  const named = entries.some((entry) =>
+    entry.selectors.some(({ type, value }) => type === 'unix' && /^(path|sha256):/.test(value)),
+  );
+  if (interpreter === undefined || !named) return '';
+  return `; ${interpreter} is an interpreter: its path and digest do not say which program it runs`;
+}
+
+function identityOf({ store, everything }: Explaining, entry: Entry, first: boolean) {
   return {
     spiffeId: idOf(entry.spiffeId),
-    entryId: entry.id,
+    entryId: everything ? entry.id : '',
     hint: entry.hint,
-    expiresAt: BigInt(held?.expiresAt ?? 0),
+    expiresAt: BigInt(store.x509(entry.id)?.expiresAt ?? 0),
     default: first,
     weak: weakSelectors(entry),
   };

@@ -4,7 +4,7 @@ import { Disposal } from '../../disposal.js';
 import { TouchmarkError } from '../../errors.js';
 import { createFileHasher } from '../../host/hash-file.js';
 import { createNameService } from '../../host/names.js';
-import { createSystemdUnits } from '../../host/systemd-units.js';
+import { createSystemdUnits, type SystemdUnits } from '../../host/systemd-units.js';
 import type { Logger } from '../../log.js';
 import type { Interceptor } from '../../rpc/call.js';
 import { healthService } from '../../rpc/health.js';
@@ -18,10 +18,11 @@ import { Logger as LoggerApi } from '../../wire/gen/spire/agent/logger_pb.js';
 import { Explain } from '../../wire/gen/touchmark/explain/v1/explain_pb.js';
 import type { IdentityStore } from '../contract.js';
 import type { WorkloadAttestor } from '../workload-attestors/contract.js';
+import { digestAttestor, pathAttestor } from '../workload-attestors/executable.js';
 import { systemdAttestor } from '../workload-attestors/systemd.js';
 import { unixAttestor } from '../workload-attestors/unix.js';
 import { debugService, loggerService } from './admin-api.js';
-import { type AttestWorkload, createWorkloadAttestation } from './attest-workload.js';
+import { createWorkloadAttestation, type WorkloadAttestation } from './attest-workload.js';
 import { callerOf, type WorkloadCaller } from './caller.js';
 import { explainService } from './explain.js';
 import { limitPerUser } from './limits.js';
@@ -37,16 +38,18 @@ export interface WorkloadServing {
   readonly clock: Clock;
   /** Listening descriptors handed over by the service manager, in place of the paths. */
   readonly passed?: { readonly public?: number; readonly admin?: number };
+  /** Default: the service manager of this host. */
+  readonly units?: SystemdUnits;
 }
 
 /** Serves workloads, and operators on a socket of their own, until it is disposed. Answers Unavailable while the agent starts. */
 export async function serveWorkloads(options: WorkloadServing): Promise<AsyncDisposable> {
   const disposal = new Disposal();
   try {
-    const attest = createWorkloadAttestation(attestorsOf(options.config, disposal));
-    await servePublic(options, attest, disposal);
+    const attestation = createWorkloadAttestation(attestorsOf(options, disposal));
+    await servePublic(options, attestation, disposal);
     if (options.config.adminSocketPath !== '' || options.passed?.admin !== undefined) {
-      await serveAdmin(options, attest, disposal);
+      await serveAdmin(options, attestation, disposal);
     }
     return disposal;
   } catch (error) {
@@ -56,22 +59,22 @@ export async function serveWorkloads(options: WorkloadServing): Promise<AsyncDis
 }
 
 /** One row for each kind; the configuration says which are asked. */
-function attestorsOf(
-  { workloadAttestors }: WorkloadServing['config'],
-  disposal: Disposal,
-): WorkloadAttestor[] {
-  const names = createNameService();
+function attestorsOf({ config, clock, units }: WorkloadServing, disposal: Disposal): WorkloadAttestor[] {
+  const { workloadAttestors } = config;
+  const names = createNameService({ clock });
   const { unix, systemd } = workloadAttestors;
   const hasher = unix?.sha256 ? disposal.use(createFileHasher({ maxBytes: unix.sizeLimit })) : undefined;
   return [
-    ...(unix ? [unixAttestor({ names, path: unix.path, ...(hasher ? { hasher } : {}) })] : []),
-    ...(systemd ? [systemdAttestor(createSystemdUnits(), names)] : []),
+    ...(unix ? [unixAttestor(names)] : []),
+    ...(unix?.path ? [pathAttestor()] : []),
+    ...(hasher ? [digestAttestor(hasher)] : []),
+    ...(systemd ? [systemdAttestor(units ?? createSystemdUnits({ clock }), names)] : []),
   ];
 }
 
 async function servePublic(
   options: WorkloadServing,
-  attest: AttestWorkload,
+  attestation: WorkloadAttestation,
   disposal: Disposal,
 ): Promise<void> {
   const { config, store, clock, passed } = options;
@@ -79,9 +82,9 @@ async function servePublic(
     { before: checkSecurityHeader },
     limitPerUser(config.limits.streamsPerUid),
   ]);
-  const delivery = { store, attest, allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers };
-  server.add(SpiffeWorkloadAPI, workloadApi(delivery, clock));
-  server.add(Explain, explainService(store, attest, false));
+  const { allowUnauthenticatedVerifiers } = config;
+  server.add(SpiffeWorkloadAPI, workloadApi({ store, attestation, clock, allowUnauthenticatedVerifiers }));
+  server.add(Explain, explainService({ store, attestation, everything: false }));
   addCommon(server, store);
   const at = passed?.public === undefined ? { path: config.socketPath, mode: 0o777 } : { fd: passed.public };
   await listen(options, server, at, callerOf, disposal);
@@ -89,12 +92,12 @@ async function servePublic(
 
 async function serveAdmin(
   options: WorkloadServing,
-  attest: AttestWorkload,
+  attestation: WorkloadAttestation,
   disposal: Disposal,
 ): Promise<void> {
   const { config, store, clock, log, passed } = options;
   const server = rpcServer(options, []);
-  server.add(Explain, explainService(store, attest, true));
+  server.add(Explain, explainService({ store, attestation, everything: true }));
   server.add(Debug, debugService(store, clock, clock.now()));
   server.add(LoggerApi, loggerService(log));
   addCommon(server, store);

@@ -1,10 +1,8 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import { type Clock, unixSeconds } from '../../clock.js';
+import { unixSeconds } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
 import type { Call, ServiceImpl } from '../../rpc/call.js';
 import type { Bundle } from '../../spiffe/bundle.js';
-import { bundleToDer } from '../../spiffe/bundle-certificates.js';
-import { writeJwtKeySet } from '../../spiffe/bundle-document.js';
 import { parseSpiffeId } from '../../spiffe/id.js';
 import {
   JWTBundlesResponseSchema,
@@ -15,6 +13,7 @@ import {
   type X509SVIDResponse,
   X509SVIDResponseSchema,
 } from '../../wire/gen/spiffe/workload_pb.js';
+import { jwtKeySetOf, x509BundleOf } from './bundle-bytes.js';
 import type { WorkloadCaller } from './caller.js';
 import {
   type BundleUpdate,
@@ -32,23 +31,20 @@ const MAX_AUDIENCE_BYTES = 1024;
 const MAX_TOKEN_BYTES = 64 * 1024;
 
 /** The SPIFFE Workload API. The WIT profile is optional and not served: its methods answer Unimplemented. */
-export function workloadApi(
-  deps: Delivery,
-  clock: Clock,
-): ServiceImpl<typeof SpiffeWorkloadAPI, WorkloadCaller> {
+export function workloadApi(deps: Delivery): ServiceImpl<typeof SpiffeWorkloadAPI, WorkloadCaller> {
   return {
     async *fetchX509SVID(_request, { caller, signal }) {
       for await (const update of x509Updates(deps, caller.workload, signal)) yield x509Response(update);
     },
     async *fetchX509Bundles(_request, { caller, signal }) {
-      for await (const update of bundleUpdates(deps, caller.workload, signal)) {
-        const bundles = byDomain(update, bundleToDer);
+      for await (const update of bundleUpdates(deps, caller.workload, signal, 'x509')) {
+        const bundles = byDomain(update, x509BundleOf);
         yield create(X509BundlesResponseSchema, { crl: [...update.crls], bundles });
       }
     },
     async *fetchJWTBundles(_request, { caller, signal }) {
-      for await (const update of bundleUpdates(deps, caller.workload, signal)) {
-        const bundles = byDomain(update, (bundle) => Buffer.from(writeJwtKeySet(bundle)));
+      for await (const update of bundleUpdates(deps, caller.workload, signal, 'jwt')) {
+        const bundles = byDomain(update, jwtKeySetOf);
         yield create(JWTBundlesResponseSchema, { bundles });
       }
     },
@@ -63,7 +59,7 @@ export function workloadApi(
     async validateJWTSVID(request, call) {
       checkValidateRequest(request);
       const bundles = await bundlesOnce(deps, call.caller.workload, call.signal);
-      const svid = validateJwt(request.svid, request.audience, bundles, unixSeconds(clock));
+      const svid = validateJwt(request.svid, request.audience, bundles, unixSeconds(deps.clock));
       const claims = claimsOf(svid) as JsonObject;
       return create(ValidateJWTSVIDResponseSchema, { spiffeId: svid.id, claims });
     },
@@ -79,7 +75,7 @@ export function checkSecurityHeader(call: Call<WorkloadCaller>): void {
 }
 
 function x509Response({ identities, own, federated, crls }: X509Update): X509SVIDResponse {
-  const bundle = bundleToDer(own);
+  const bundle = x509BundleOf(own);
   return create(X509SVIDResponseSchema, {
     svids: identities.map(({ entry, chain, key }) => ({
       spiffeId: entry.spiffeId,
@@ -91,7 +87,7 @@ function x509Response({ identities, own, federated, crls }: X509Update): X509SVI
     crl: [...crls],
     federatedBundles: Object.fromEntries(
       [...federated]
-        .map(([name, foreign]) => [`spiffe://${name}`, bundleToDer(foreign)] as const)
+        .map(([name, foreign]) => [`spiffe://${name}`, x509BundleOf(foreign)] as const)
         .filter(nonEmpty),
     ),
   });

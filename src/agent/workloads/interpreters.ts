@@ -1,0 +1,21 @@
+import type { Selector } from '../../spiffe/selector.js';
+
+/** Programs that run whatever file they are given, by the name of their executable without its version. */
+const interpreters: ReadonlySet<string> = new Set(
+  (
+    'python pypy perl ruby node nodejs bun deno php lua luajit tclsh wish guile sbcl Rscript R julia java mono dotnet pwsh ' +
+    'sh bash dash zsh ksh mksh fish busybox toybox awk gawk mawk sed beam.smp gdb strace env wine ' +
+    'ld-linux-x86-64.so ld-linux-aarch64.so ld-linux.so ld-musl-x86_64.so ld-musl-aarch64.so'
+  ).split(' '),
+);
+
+/** The path of a process's executable when that is an interpreter. Told by the name, so only for people to read. */
+export function interpreterOf(selectors: readonly Selector[]): string | undefined {
+  const path = selectors
+    .find(({ type, value }) => type === 'unix' && value.startsWith('path:'))
+    ?.value.slice(5);
+  const name = path?.slice(path.lastIndexOf('/') + 1) ?? '';
+  const plain = name.replace(/[-.]?\d[\w.+-]*$/, '');
+  const known = interpreters.has(name) || interpreters.has(plain) || /^qemu-[a-z0-9_]+(-static)?$/.test(name);
+  return known ? path : undefined;
+}
