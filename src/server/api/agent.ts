@@ -49,7 +49,18 @@ const MAX_VERSION = 255;
 const MAX_TOKEN = 255;
 
 export function agentService(deps: AgentApiDeps): ApiService<typeof Agent> {
-  const { registry, nodes, trustDomain } = deps;
+  return { ...operatorMethods(deps), ...nodeMethods(deps) };
+}
+
+type Methods = ApiService<typeof Agent>;
+
+function operatorMethods({
+  registry,
+  store,
+  nodes,
+  trustDomain,
+  ...deps
+}: AgentApiDeps): Omit<Methods, keyof ReturnType<typeof nodeMethods>> {
   return {
     countAgents: async (request) => {
       const test = agentFilter(request.filter);
@@ -61,7 +72,7 @@ export function agentService(deps: AgentApiDeps): ApiService<typeof Agent> {
       const test = agentFilter(request.filter);
       const page = await readPage(
         { size: request.pageSize, token: request.pageToken },
-        (part) => deps.store.list('node', part),
+        (part) => store.list('node', part),
         ({ value }) =>
           test(value) ? applyMask(AgentSchema, agentToWire(value), request.outputMask, 'id') : undefined,
       );
@@ -86,6 +97,13 @@ export function agentService(deps: AgentApiDeps): ApiService<typeof Agent> {
       await deps.banHost(id, byWhom(call));
       return create(EmptySchema);
     },
+  };
+}
+
+function nodeMethods(
+  deps: AgentApiDeps,
+): Pick<Methods, 'attestAgent' | 'renewAgent' | 'createJoinToken' | 'postStatus'> {
+  return {
     attestAgent: (requests, call) => attest(deps, requests, call),
     renewAgent: (request, call) => renew(deps, request, call),
     createJoinToken: (request, call) => createJoinToken(deps, request, call),
@@ -100,7 +118,7 @@ export function agentService(deps: AgentApiDeps): ApiService<typeof Agent> {
       }
       const { id } = call.node();
       call.audit({ agent_id: id, agent_version: agentVersion });
-      await nodes.setVersion(id, agentVersion);
+      await deps.nodes.setVersion(id, agentVersion);
       return create(PostStatusResponseSchema);
     },
   };

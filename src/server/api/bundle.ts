@@ -45,8 +45,21 @@ export interface BundleApiDeps {
 
 const MAX_ITEMS = 200;
 
-export function bundleService(deps: BundleApiDeps): ApiService<typeof Bundle> {
-  const { authority, bundles, trustDomain } = deps;
+type Methods = ApiService<typeof Bundle>;
+type OwnMethod =
+  | 'countBundles'
+  | 'getBundle'
+  | 'appendBundle'
+  | 'publishJWTAuthority'
+  | 'publishWITAuthority';
+type ReadMethod = 'listFederatedBundles' | 'getFederatedBundle';
+
+export function bundleService(deps: BundleApiDeps): Methods {
+  return { ...ownBundle(deps), ...foreignBundles(deps), ...foreignChanges(deps) };
+}
+
+function ownBundle(deps: BundleApiDeps): Pick<Methods, OwnMethod> {
+  const { authority, trustDomain } = deps;
   return {
     // The own bundle is counted too, as SPIRE does.
     countBundles: async () =>
@@ -80,6 +93,11 @@ export function bundleService(deps: BundleApiDeps): ApiService<typeof Bundle> {
     publishWITAuthority: async () => {
       throw noWit('PublishWITAuthority');
     },
+  };
+}
+
+function foreignBundles({ bundles, trustDomain }: BundleApiDeps): Pick<Methods, ReadMethod> {
+  return {
     listFederatedBundles: async (request) => {
       const page = await readPage(
         { size: request.pageSize, token: request.pageToken },
@@ -97,6 +115,12 @@ export function bundleService(deps: BundleApiDeps): ApiService<typeof Bundle> {
       if (record !== undefined) return recordToWire(record, request.outputMask);
       throw new TouchmarkError('bundle_not_found', `there is no bundle of trust domain ${domain}`);
     },
+  };
+}
+
+function foreignChanges(deps: BundleApiDeps): Omit<Methods, OwnMethod | ReadMethod> {
+  const { bundles, trustDomain } = deps;
+  return {
     batchCreateFederatedBundle: async ({ bundle, outputMask }, call) => {
       const results = await eachBundle(deps, bundle, outputMask, call, (record) => bundles.create(record));
       return create(BatchCreateFederatedBundleResponseSchema, {

@@ -41,8 +41,20 @@ export interface EntryApiDeps {
 /** Twice what SPIRE's tools send at once. */
 const MAX_ITEMS = 1000;
 
-export function entryService(deps: EntryApiDeps): ApiService<typeof Entry> {
-  const { registry, store, entries } = deps;
+type Methods = ApiService<typeof Entry>;
+type ReadMethod =
+  | 'countEntries'
+  | 'listEntries'
+  | 'getEntry'
+  | 'getAuthorizedEntries'
+  | 'syncAuthorizedEntries';
+
+export function entryService(deps: EntryApiDeps): Methods {
+  return { ...readMethods(deps), ...writeMethods(deps) };
+}
+
+function readMethods(deps: EntryApiDeps): Pick<Methods, ReadMethod> {
+  const { registry, store } = deps;
   return {
     countEntries: async (request) => {
       if (request.filter === undefined)
@@ -68,12 +80,24 @@ export function entryService(deps: EntryApiDeps): ApiService<typeof Entry> {
       const shown = JSON.stringify(request.id.slice(0, 255));
       throw new TouchmarkError('entry_not_found', `there is no entry ${shown}`);
     },
+    getAuthorizedEntries: async (request, call) => {
+      const held = currentEntries(deps, call.issuingNode());
+      call.audit({ count: held.length });
+      const wire = held.map((entry) => entryToWire(entry, request.outputMask));
+      return create(GetAuthorizedEntriesResponseSchema, { entries: wire });
+    },
+    syncAuthorizedEntries: (requests, call) => syncEntries(deps, requests, call),
+  };
+}
+
+function writeMethods({ entries, log, trustDomain }: EntryApiDeps): Omit<Methods, ReadMethod> {
+  return {
     batchCreateEntry: async (request, call) => {
       checkBatch('entries', request.entries);
-      const items = request.entries.map((wire) => attempt(() => draftFromWire(wire, deps.trustDomain)));
+      const items = request.entries.map((wire) => attempt(() => draftFromWire(wire, trustDomain)));
       const outcomes = await entries.create(items);
       auditBatch(call, outcomes);
-      warnWeak(deps.log, outcomes);
+      warnWeak(log, outcomes);
       const results = outcomes.map((one) =>
         create(BatchCreateEntryResponse_ResultSchema, resultOf(one, request.outputMask)),
       );
@@ -83,11 +107,11 @@ export function entryService(deps: EntryApiDeps): ApiService<typeof Entry> {
       checkBatch('entries', request.entries);
       const { inputMask } = request;
       const items = request.entries.map((wire) =>
-        attempt(() => ({ id: wire.id, change: changeFromWire(wire, deps.trustDomain, inputMask) })),
+        attempt(() => ({ id: wire.id, change: changeFromWire(wire, trustDomain, inputMask) })),
       );
       const outcomes = await entries.update(items);
       auditBatch(call, outcomes);
-      warnWeak(deps.log, outcomes);
+      warnWeak(log, outcomes);
       const results = outcomes.map((one) =>
         create(BatchUpdateEntryResponse_ResultSchema, resultOf(one, request.outputMask)),
       );
@@ -105,13 +129,6 @@ export function entryService(deps: EntryApiDeps): ApiService<typeof Entry> {
       );
       return create(BatchDeleteEntryResponseSchema, { results });
     },
-    getAuthorizedEntries: async (request, call) => {
-      const held = currentEntries(deps, call.issuingNode());
-      call.audit({ count: held.length });
-      const wire = held.map((entry) => entryToWire(entry, request.outputMask));
-      return create(GetAuthorizedEntriesResponseSchema, { entries: wire });
-    },
-    syncAuthorizedEntries: (requests, call) => syncEntries(deps, requests, call),
   };
 }
 

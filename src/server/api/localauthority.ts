@@ -22,8 +22,26 @@ import type { AuthorityRecord } from '../model.js';
 import type { ApiCall, ApiService } from './service.js';
 
 /** Manual rotation and revocation; what each step means is decided by the authority's slots. */
-export function localAuthorityService(authority: Authority): ApiService<typeof LocalAuthority> {
-  const { x509, jwt } = authority;
+type Methods = ApiService<typeof LocalAuthority>;
+type MethodsOf<K extends 'X509' | 'JWT' | 'WIT'> = Pick<
+  Methods,
+  Extract<keyof Methods, `${string}${K}${string}`>
+>;
+
+export function localAuthorityService(authority: Authority): Methods {
+  return {
+    ...x509Methods(authority),
+    ...jwtMethods(authority),
+    getWITAuthorityState: noWit,
+    prepareWITAuthority: noWit,
+    activateWITAuthority: noWit,
+    taintWITAuthority: noWit,
+    revokeWITAuthority: noWit,
+  };
+}
+
+function x509Methods(authority: Authority): MethodsOf<'X509'> {
+  const { x509 } = authority;
   return {
     getX509AuthorityState: async () => create(GetX509AuthorityStateResponseSchema, stateToWire(x509.state())),
     prepareX509Authority: async (_, call) =>
@@ -50,6 +68,11 @@ export function localAuthorityService(authority: Authority): ApiService<typeof L
       await authority.revokeUpstream(upstreamAuthoritySubjectKeyId);
       return create(RevokeX509UpstreamAuthorityResponseSchema, { upstreamAuthoritySubjectKeyId });
     },
+  };
+}
+
+function jwtMethods({ jwt }: Authority): MethodsOf<'JWT'> {
+  return {
     getJWTAuthorityState: async () => create(GetJWTAuthorityStateResponseSchema, stateToWire(jwt.state())),
     prepareJWTAuthority: async (_, call) =>
       create(PrepareJWTAuthorityResponseSchema, { preparedAuthority: done(call, await jwt.prepare()) }),
@@ -65,11 +88,6 @@ export function localAuthorityService(authority: Authority): ApiService<typeof L
       const record = await jwt.revoke(authorityId(request, call));
       return create(RevokeJWTAuthorityResponseSchema, { revokedAuthority: done(call, record) });
     },
-    getWITAuthorityState: noWit,
-    prepareWITAuthority: noWit,
-    activateWITAuthority: noWit,
-    taintWITAuthority: noWit,
-    revokeWITAuthority: noWit,
   };
 }
 

@@ -42,8 +42,19 @@ const MAX_BATCH = 500;
 /** Signatures between two looks at whatever else waits: about 5 ms of work. */
 const SIGNATURES_PER_TURN = 16;
 
-export function svidService(deps: SvidDeps): ApiService<typeof SVID> {
+type Methods = ApiService<typeof SVID>;
+type MintMethod = 'mintX509SVID' | 'mintJWTSVID' | 'mintWITSVID';
+
+export function svidService(deps: SvidDeps): Methods {
+  return { ...mintMethods(deps), ...issueMethods(deps) };
+}
+
+/** What operators have signed without an entry. */
+function mintMethods(deps: SvidDeps): Pick<Methods, MintMethod> {
   return {
+    mintWITSVID: async () => {
+      throw noWit('MintWITSVID');
+    },
     mintX509SVID: async (request, call) => {
       checkTtl('ttl', request.ttl);
       const csr = readCsr(request.csr);
@@ -73,6 +84,12 @@ export function svidService(deps: SvidDeps): ApiService<typeof SVID> {
       call.audit({ spiffe_id: id, audience: request.audience, expires_at: svid.expiresAt });
       return create(MintJWTSVIDResponseSchema, { svid: jwtSvidToWire(svid, '') });
     },
+  };
+}
+
+/** What nodes and downstream servers have signed for their entries. */
+function issueMethods(deps: SvidDeps): Omit<Methods, MintMethod> {
+  return {
     batchNewX509SVID: (request, call) => batchNewX509(deps, request.params, call),
     newJWTSVID: async (request, call) => {
       checkAudience('audience', request.audience);
@@ -103,9 +120,6 @@ export function svidService(deps: SvidDeps): ApiService<typeof SVID> {
         caCertChain: [...ca.chain],
         x509Authorities: deps.authority.bundle().x509Authorities.map((one) => one.der),
       });
-    },
-    mintWITSVID: async () => {
-      throw noWit('MintWITSVID');
     },
     batchNewWITSVID: async () => {
       throw noWit('BatchNewWITSVID');
