@@ -87,7 +87,7 @@ export async function openContext(parts: ContextParts): Promise<ServerContext> {
 
 async function build(parts: ContextParts, cleanup: Cleanup): Promise<ServerContext> {
   const { config, clock, log } = parts;
-  const { trustDomain } = config;
+  const { trustDomain, administrators } = config;
   const audit = createAudit(log, config.audit);
   const { store, authority } = await openStorage(parts, cleanup);
   const registry = cleanup.add(await openRegistry(store, trustDomain));
@@ -96,50 +96,57 @@ async function build(parts: ContextParts, cleanup: Cleanup): Promise<ServerConte
   const nodes = createNodeLifecycle(store, registry);
   const entries = createEntries({ store, clock, trustDomain, admit: admitter(config) });
   cleanup.add(startEntryPruner({ registry, entries, clock, log, audit }));
+  const core = { config, clock, log, audit, store, registry, authority, issuer, entries, nodes, privileged };
+  const attestation = await openAttestation(parts, core, cleanup);
+  const permitIssuance = issuancePermit(core, attestation.sessions);
+  const verifyPeer = createPeerVerifier(authority, clock);
+  return {
+    ...core,
+    ...attestation,
+    ...{ permitIssuance, verifyPeer },
+    gate: createGate({ ...core, administrators, verifyPeer, permitIssuance }),
+    serverSvid: cleanup.add(await openServerSvid({ issuer, authority, clock, log })),
+    bundles: createBundles(store, registry, trustDomain),
+    limits: createLimits(config.rateLimits, clock),
+    [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
+  };
+}
 
+type Core = Pick<ServerContext, 'config' | 'clock' | 'audit' | 'store' | 'registry' | 'authority'>;
+
+/** Hosts, the sessions of their nodes, and the ways in which a node may prove itself. */
+async function openAttestation(
+  parts: ContextParts,
+  { config, clock, audit, store, registry, authority }: Core,
+  cleanup: Cleanup,
+): Promise<Pick<ServerContext, 'hosts' | 'sessions' | 'attestors' | 'onNodeEvent'>> {
+  const { trustDomain, attestation } = config;
   const onNodeEvent = auditNodeEvents(audit);
-  const { tpm } = config.attestation;
-  const hosts = createHosts({
-    ...{ trustDomain, store, registry, clock, onEvent: onNodeEvent },
-    ...(tpm === undefined ? {} : { config: tpm }),
-  });
+  const shared = { trustDomain, store, registry, clock, onEvent: onNodeEvent };
+  const { tpm } = attestation;
+  const hosts = createHosts(tpm === undefined ? shared : { ...shared, config: tpm });
   const sessions = cleanup.add(
     createSessions({
-      ...{ trustDomain, registry, authority, clock, onEvent: onNodeEvent, epoch: store.epoch },
+      ...{ ...shared, authority, epoch: store.epoch },
       reattestInterval: tpm?.reattestInterval ?? 0,
       suspect: (hostId, reasons) => hosts.suspect(hostId, reasons),
     }),
   );
-  const permitIssuance = (node: Node) => {
+  const attestors = await openNodeAttestors(attestation, {
+    ...{ ...shared, enrolment: hosts.enrolment },
+    vendorAnchorsDir: parts.vendorAnchorsDir ?? vendorAnchorsDir(),
+  });
+  return { hosts, sessions, attestors, onNodeEvent };
+}
+
+/** What a node's state permits, by its records and its session of this moment. */
+function issuancePermit({ registry, clock }: Core, sessions: Sessions): ServerContext['permitIssuance'] {
+  return (node) => {
     const host = node.hostId === undefined ? undefined : registry.host(node.hostId);
     if (node.hostId !== undefined && host === undefined) {
       throw new TouchmarkError('agent_not_attested', `the host of agent ${node.id} was forgotten`);
     }
     checkIssuance({ node, host, sessionLive: sessions.isLive(node.id), now: clock.now() });
-  };
-  const { administrators } = config;
-  const verifyPeer = createPeerVerifier(authority, clock);
-  const gate = createGate({
-    verifyPeer,
-    privileged,
-    registry,
-    nodes,
-    administrators,
-    permitIssuance,
-    audit,
-    clock,
-  });
-  const attestors = await openNodeAttestors(config.attestation, {
-    ...{ trustDomain, store, clock, enrolment: hosts.enrolment, onEvent: onNodeEvent },
-    vendorAnchorsDir: parts.vendorAnchorsDir ?? vendorAnchorsDir(),
-  });
-  const serverSvid = cleanup.add(await openServerSvid({ issuer, authority, clock, log }));
-  return {
-    ...{ config, clock, log, audit, store, registry, authority, issuer, entries, nodes, privileged, hosts },
-    ...{ sessions, attestors, onNodeEvent, gate, verifyPeer, serverSvid, permitIssuance },
-    bundles: createBundles(store, registry, trustDomain),
-    limits: createLimits(config.rateLimits, clock),
-    [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
   };
 }
 

@@ -48,18 +48,11 @@ export interface Gate {
   readonly interceptor: Interceptor<Connected>;
   /** What a handler is given of a call that passed. */
   callOf(call: Call<Connected>): ApiCall;
-  /**
-   * The verified SVID of a call that passed, asked for again.
-   * @throws TouchmarkError when it is not believed any more
-   */
-  svidOf(call: Call<Connected>): PeerSvid;
 }
 
 export function createGate(deps: GateDeps): Gate {
   const callers = new WeakMap<Call<Connected>, Caller>();
-  const svidOf = (call: Call<Connected>): PeerSvid => currentSvid(deps, call.caller);
   return {
-    svidOf,
     interceptor: {
       before(call) {
         const caller = callerOf(deps, call.caller);
@@ -79,28 +72,30 @@ export function createGate(deps: GateDeps): Gate {
         deps.audit.call({ ...line, milliseconds: durationMs });
       },
     },
-    callOf(call) {
-      const { caller } = call;
-      return {
-        caller: callers.get(call) ?? callerOf(deps, caller),
-        address: caller.via === 'tls' ? caller.address : '',
-        serverLeaf: caller.via === 'tls' ? caller.serverLeaf : new Uint8Array(),
-        // Read only by those who wait: a signal costs something to make.
-        get signal() {
-          return call.signal;
-        },
-        get deadline() {
-          return call.deadline;
-        },
-        node: () => nodeInForce(deps.registry, svidOf(call)).node,
-        issuingNode() {
-          const { node } = nodeInForce(deps.registry, svidOf(call));
-          deps.permitIssuance(node);
-          return node;
-        },
-        audit: (fields) => void Object.assign(call.audit, fields),
-      };
+    callOf: (call) => apiCall(deps, call, callers.get(call) ?? callerOf(deps, call.caller)),
+  };
+}
+
+function apiCall(deps: GateDeps, call: Call<Connected>, caller: Caller): ApiCall {
+  const connected = call.caller;
+  return {
+    caller,
+    address: connected.via === 'tls' ? connected.address : '',
+    serverLeaf: connected.via === 'tls' ? connected.serverLeaf : new Uint8Array(),
+    // Read only by those who wait: a signal costs something to make.
+    get signal() {
+      return call.signal;
     },
+    get deadline() {
+      return call.deadline;
+    },
+    node: () => nodeInForce(deps.registry, currentSvid(deps, connected)).node,
+    issuingNode() {
+      const { node } = nodeInForce(deps.registry, currentSvid(deps, connected));
+      deps.permitIssuance(node);
+      return node;
+    },
+    audit: (fields) => void Object.assign(call.audit, fields),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   type Agent,
   CountAgentsResponseSchema,
   type CreateJoinTokenRequest,
+  type ListAgentsRequest,
   ListAgentsResponseSchema,
   PostStatusResponseSchema,
   type RenewAgentRequest,
@@ -68,16 +69,7 @@ function operatorMethods({
       for (const node of registry.nodes()) if (test(node)) count += 1;
       return create(CountAgentsResponseSchema, { count });
     },
-    listAgents: async (request) => {
-      const test = agentFilter(request.filter);
-      const page = await readPage(
-        { size: request.pageSize, token: request.pageToken },
-        (part) => store.list('node', part),
-        ({ value }) =>
-          test(value) ? applyMask(AgentSchema, agentToWire(value), request.outputMask, 'id') : undefined,
-      );
-      return create(ListAgentsResponseSchema, { agents: page.items, nextPageToken: page.nextToken });
-    },
+    listAgents: (request) => listAgents(store, request),
     getAgent: async (request) => {
       const id = agentFromWire('id', request.id, trustDomain);
       const node = registry.node(id);
@@ -98,6 +90,17 @@ function operatorMethods({
       return create(EmptySchema);
     },
   };
+}
+
+async function listAgents(store: Datastore, request: ListAgentsRequest) {
+  const test = agentFilter(request.filter);
+  const page = await readPage(
+    { size: request.pageSize, token: request.pageToken },
+    (part) => store.list('node', part),
+    ({ value }) =>
+      test(value) ? applyMask(AgentSchema, agentToWire(value), request.outputMask, 'id') : undefined,
+  );
+  return create(ListAgentsResponseSchema, { agents: page.items, nextPageToken: page.nextToken });
 }
 
 function nodeMethods(
