@@ -12,7 +12,7 @@ export interface ChainOptions {
 
 const MAX_CHAIN = 16;
 /** Of one validation; bounds what a crafted set of certificates with equal names can cost. */
-const MAX_SIGNATURES = 64;
+const MAX_SIGNATURES = 32;
 
 interface Search {
   readonly presented: readonly Certificate[];
@@ -60,7 +60,9 @@ function extend(path: readonly Certificate[], search: Search): Certificate[] | u
   const child = path.at(-1);
   if (child === undefined || path.length > MAX_CHAIN) return undefined;
   for (const anchor of search.anchors) {
-    if (mayHaveIssued(anchor, child) && accepts(path, child, anchor, true, search)) return [...path, anchor];
+    if (!mayHaveIssued(anchor, child) || !accepts(path, child, anchor, true, search)) continue;
+    const whole = [...path, anchor];
+    if (namesPermitted(whole, search)) return whole;
   }
   for (const issuer of search.presented) {
     if (path.includes(issuer) || !mayHaveIssued(issuer, child)) continue;
@@ -78,16 +80,35 @@ function accepts(
   isAnchor: boolean,
   search: Search,
 ): boolean {
-  try {
+  return passes(path.length, search, () => {
     checkIssuer(path, issuer, isAnchor, search.now);
     search.signatures += 1;
     if (search.signatures > MAX_SIGNATURES) throw untrusted('the chain needs too many signature checks');
     if (!hasSigned(issuer, child)) throw untrusted('a signature in the chain is not good');
+  });
+}
+
+/** Name constraints along a path whose signatures lead to an anchor: what a stranger writes into them is never worked through. */
+function namesPermitted(whole: readonly Certificate[], search: Search): boolean {
+  return passes(whole.length, search, () => {
+    for (const [at, { nameConstraints }] of whole.entries()) {
+      if (nameConstraints === undefined) continue;
+      for (const [index, below] of whole.slice(0, at).entries()) {
+        if (index === 0 || !isSelfIssued(below)) checkNameConstraints(nameConstraints, below);
+      }
+    }
+  });
+}
+
+/** Whether a check passes; if not, its reason is kept when no longer path has one. */
+function passes(depth: number, search: Search, check: () => void): boolean {
+  try {
+    check();
     return true;
   } catch (error) {
     if (!(error instanceof TouchmarkError)) throw error;
     const told = error.code === 'chain_untrusted' ? error : untrusted(error.message);
-    if (path.length > search.reason.depth) search.reason = { depth: path.length, error: told };
+    if (depth > search.reason.depth) search.reason = { depth, error: told };
     return false;
   }
 }
@@ -109,10 +130,6 @@ function checkIssuer(
   const between = path.slice(1).filter((certificate) => !isSelfIssued(certificate)).length;
   if (issuer.pathLength !== undefined && between > issuer.pathLength) {
     throw untrusted(`${who} allows ${issuer.pathLength} intermediates below it, there are ${between}`);
-  }
-  if (issuer.nameConstraints === undefined) return;
-  for (const [index, below] of path.entries()) {
-    if (index === 0 || !isSelfIssued(below)) checkNameConstraints(issuer.nameConstraints, below);
   }
 }
 
@@ -143,7 +160,6 @@ export function hasSigned(issuer: Certificate, child: Certificate): boolean {
 
 const keys = new WeakMap<Certificate, KeyObject>();
 
-/** Foreign authorities may have kinds of key that we issue nothing for, but none so large that checking it takes long. */
 function authorityKey(issuer: Certificate): KeyObject {
   const known = keys.get(issuer);
   if (known !== undefined) return known;
@@ -153,12 +169,29 @@ function authorityKey(issuer: Certificate): KeyObject {
   } catch (cause) {
     throw new TouchmarkError('chain_untrusted', 'the key of an authority cannot be read', { cause });
   }
-  const { modulusLength } = key.asymmetricKeyDetails ?? {};
+  checkKey(key);
+  keys.set(issuer, key);
+  return key;
+}
+
+const curves: readonly (string | undefined)[] = ['prime256v1', 'secp384r1', 'secp521r1'];
+const MAX_EXPONENT = 2n ** 32n;
+
+/**
+ * Foreign authorities may have kinds of key that we issue nothing for, but none that anybody could sign with (an exponent of 1)
+ * and none with which a check takes long: it is made before the authority itself is known to be one.
+ */
+function checkKey({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): void {
+  const { modulusLength, publicExponent = 0n, namedCurve } = asymmetricKeyDetails;
   if (modulusLength !== undefined && (modulusLength < 2048 || modulusLength > 8192)) {
     throw untrusted(`the RSA key of an authority has ${modulusLength} bits`);
   }
-  keys.set(issuer, key);
-  return key;
+  if (modulusLength !== undefined && (publicExponent < 3n || publicExponent > MAX_EXPONENT)) {
+    throw untrusted('the RSA key of an authority has an unusable exponent');
+  }
+  if (asymmetricKeyType === 'ec' && !curves.includes(namedCurve)) {
+    throw untrusted('the key of an authority is on an unusual curve');
+  }
 }
 
 function iso(unixSeconds: number): string {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
 import { hasSigned, verifyChain } from '../../src/x509/chain.js';
 import { derNull, oid } from '../../src/x509/der.js';
@@ -229,6 +230,51 @@ test('a crafted heap of certificates with one name ends, and soon', () => {
   refuses(/./, target, looped, [root]);
   assert.ok(process.hrtime.bigint() - start < 500_000_000n);
   refuses(/longer than 16 certificates/, target, [...looped, root], [root]);
+});
+
+test('what strangers write into name constraints and names is not worked through', () => {
+  const subtrees = (suffix: string) => Array.from({ length: 64 }, (_, n) => dnsName(`c${n}.${suffix}`));
+  const names = Array.from({ length: 1000 }, (_, n) => `host-${n}.example.org`);
+  const limits = nameConstraints({
+    permitted: [...subtrees('x').slice(1), dnsName('org')],
+    excluded: subtrees('y'),
+  });
+  const keys = Array.from({ length: 7 }, () => ecKey());
+  const heap = keys.flatMap((key, at) =>
+    ['a', 'b'].map((name) => {
+      const issuer = {
+        ...makeRoot({ name: name === 'a' ? 'b' : 'a' }),
+        key: keys[(at + 1) % keys.length] ?? key,
+      };
+      return makeIntermediate(issuer, { name, key, dnsNames: names, more: [limits] });
+    }),
+  );
+  const [first] = heap;
+  assert.ok(first);
+  const target = makeLeaf(first, { dnsNames: names });
+  const start = process.hrtime.bigint();
+  refuses(/./, target, heap, [root]);
+  assert.ok(process.hrtime.bigint() - start < 500_000_000n);
+});
+
+test('a key that anybody can sign with, or that takes long to check with, is none of an authority', () => {
+  const modulus = Buffer.alloc(384, 0xff);
+  const rsa = (e: Buffer) =>
+    createPublicKey({
+      key: { kty: 'RSA', n: modulus.toString('base64url'), e: e.toString('base64url') },
+      format: 'jwk',
+    });
+  const cases: Array<[KeyObject, RegExp]> = [
+    [rsa(Buffer.of(1)), /RSA key of an authority has an unusable exponent/],
+    [rsa(Buffer.alloc(383, 0x7f)), /RSA key of an authority has an unusable exponent/],
+    [generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey, /on an unusual curve/],
+    [generateKeyPairSync('ec', { namedCurve: 'sect571r1' }).publicKey, /on an unusual curve/],
+  ];
+  for (const [key, message] of cases) {
+    const odd = makeIntermediate(root, { spki: key.export({ format: 'der', type: 'spki' }) });
+    refuses(message, makeLeaf(odd), [odd], [root]);
+    refuses(message, makeLeaf(odd), [], [odd]);
+  }
 });
 
 test('signatures under other algorithms than the list are not believed', () => {
