@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Disposal } from '../../disposal.js';
 import { TouchmarkError } from '../../errors.js';
-import { manufactureSwtpm, startSwtpm } from '../../host/swtpm.js';
 import { type RpcChannel, unixChannel } from '../../rpc/channel.js';
 import { createRpcClient } from '../../rpc/client.js';
 import { trustDomainFromOperator } from '../../spiffe/id.js';
@@ -13,7 +12,9 @@ import { Health, HealthCheckResponse_ServingStatus as Serving } from '../../wire
 import { Agent } from '../../wire/gen/spire/server/agent_pb.js';
 import { Bundle } from '../../wire/gen/spire/server/bundle_pb.js';
 import { writePemCertificates } from '../../x509/pem.js';
+import { untilAborted } from '../until-aborted.js';
 import type { Verb, VerbContext } from '../verb.js';
+import { startChip } from './dev-chip.js';
 import { agentToml, type DevLayout, devLayout, serverToml } from './dev-config.js';
 import { type DevProcess, startDaemon } from './dev-process.js';
 
@@ -33,11 +34,14 @@ export const devVerb: Verb = {
   run: async (context) => {
     await using stack = new Disposal();
     const layout = await prepare(context, stack);
-    const tcti = context.flags.boolean('no-tpm') ? undefined : await startChip(layout, stack);
+    const chip = context.flags.boolean('no-tpm')
+      ? undefined
+      : await startChip(join(layout.directory, 'tpm'), layout.anchors, stack);
+    const tcti = chip?.tcti;
     const server = await startServer(layout, tcti !== undefined, stack);
     const agent = await startAgent(layout, tcti, stack);
     context.out.text(`${JSON.stringify(await describe(layout, server, agent))}\n`);
-    await Promise.race([aborted(context.signal), server.failure, agent.failure]);
+    await Promise.race([untilAborted(context.signal), server.failure, agent.failure]);
     return 0;
   },
 };
@@ -56,14 +60,6 @@ async function prepare({ flags }: VerbContext, stack: Disposal): Promise<DevLayo
     serverPort: await freePort(),
     rateLimits: !flags.boolean('no-rate-limits'),
   });
-}
-
-async function startChip(layout: DevLayout, stack: Disposal): Promise<string> {
-  const directory = join(layout.directory, 'tpm');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const chip = await manufactureSwtpm({ directory });
-  await writeFile(layout.anchors, `${chip.rootPem}\n${chip.issuerPem}`);
-  return stack.use(await startSwtpm(chip, directory)).tcti;
 }
 
 async function startServer(layout: DevLayout, tpm: boolean, stack: Disposal): Promise<DevProcess> {
@@ -143,11 +139,4 @@ async function freePort(): Promise<number> {
   const address = probe.address();
   await new Promise((resolve) => probe.close(resolve));
   return typeof address === 'object' && address ? address.port : 0;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -4,9 +4,10 @@ import { inspectBundle, inspectSvid } from '../inspect/svid.js';
 import { inspectTpm } from '../inspect/tpm.js';
 import type { Program } from '../verb.js';
 import { devVerb } from './dev.js';
+import { devChipVerb } from './dev-chip.js';
 
 export const program: Program = {
   name: 'touchmark',
   summary: 'tools around Touchmark: look at keys, quotes and SVIDs; start a throw-away trust domain.',
-  verbs: [inspectEk, inspectQuote, inspectSvid, inspectBundle, inspectTpm, devVerb],
+  verbs: [inspectEk, inspectQuote, inspectSvid, inspectBundle, inspectTpm, devVerb, devChipVerb],
 };
