@@ -34,6 +34,7 @@ const ATTEMPTS = { firstMs: 1_000, mostMs: 30_000 };
 /** A banned node keeps trying, for it may be allowed again, but nobody shall have to wait for it. */
 const BANNED = { firstMs: 30_000, mostMs: 300_000 };
 const SHORTEST_RENEWAL_MS = 1_000;
+const STABLE_MS = 60_000;
 
 export function createKeeper(deps: KeeperDeps): NodeSvidKeeper {
   const { clock, log } = deps;
@@ -44,6 +45,7 @@ export function createKeeper(deps: KeeperDeps): NodeSvidKeeper {
   let banned = false;
   let renewAt = 0;
   let nextAttempt = 0;
+  let takenAt = 0;
 
   const listen = (listener: () => void) => {
     wakers.add(listener);
@@ -58,7 +60,7 @@ export function createKeeper(deps: KeeperDeps): NodeSvidKeeper {
     renewAt = clock.now() + Math.max(SHORTEST_RENEWAL_MS, (left / 2) * (0.9 + 0.2 * deps.random()));
     banned = false;
     nextAttempt = 0;
-    eager.reset();
+    takenAt = clock.now();
     patient.reset();
     svid.set(next);
     deps.status({ id: next.id, svidExpiresAt: next.expiresAt });
@@ -69,7 +71,15 @@ export function createKeeper(deps: KeeperDeps): NodeSvidKeeper {
     });
   }
 
+  /** An SVID that lasted ends the row of attempts; one that is refused at once does not: two agents of one chip must not race. */
+  function forgiveIfStable(): void {
+    if (takenAt === 0 || clock.now() - takenAt < STABLE_MS) return;
+    eager.reset();
+    takenAt = 0;
+  }
+
   function postpone(what: string, error: unknown): void {
+    forgiveIfStable();
     if (hasCode(error, 'node_banned')) banned = true;
     const wait = (banned ? patient : eager).next();
     nextAttempt = clock.now() + wait;
@@ -103,7 +113,7 @@ export function createKeeper(deps: KeeperDeps): NodeSvidKeeper {
     if (svid.value !== which) return;
     svid.set(undefined);
     postpone(`the server refuses the node SVID ${which.id}`, reason);
-    if (!banned) nextAttempt = 0;
+    if (!banned && eager.attempts === 1) nextAttempt = 0;
     stir();
   }
 

@@ -207,6 +207,21 @@ test('an SVID that the server no longer takes is replaced by a new attestation',
   assert.ok(store.x509('a') !== undefined, 'identities stay while the node proves itself again');
 });
 
+test('two agents of one chip, each of which ends the other, do not race', async (t) => {
+  const world = run(t);
+  const { clock, server } = world;
+  for (let second = 0; second < 60; second += 1) {
+    await settle();
+    for (const session of server.sessions) {
+      session.push({ kind: 'heartbeat', serverTime: 0 });
+      session.end(new TouchmarkError('node_refused', 'the server says: not active'));
+    }
+    await clock.pass(1_000, 500);
+  }
+  const tries = count(server, 'attest');
+  assert.ok(tries >= 4 && tries <= 10, `${tries} attestations in a minute`);
+});
+
 test('a ban takes everything away, and the agent stays and asks again slowly', async (t) => {
   const world = run(t);
   await serve(world, 'a');
