@@ -15,6 +15,7 @@ export function checkHello(hello: Hello): Hello {
     bytes('an endorsement key', key.public, 1, limits.publicArea);
     bytes('an endorsement-key certificate', key.certificate, 0, limits.certificate);
   }
+  distinctKeys(hello.endorsementKeys);
   count('chain certificates', hello.chainCertificates, 0, limits.chainCertificates);
   for (const certificate of hello.chainCertificates)
     bytes('a chain certificate', certificate, 1, limits.certificate);
@@ -57,6 +58,12 @@ function checkCredential(credential: ChallengeCredential): void {
   bytes('the Name of an endorsement key', credential.ekName, 1, limits.name);
   bytes('a credential blob', credential.credentialBlob, 1, limits.credentialBlob);
   bytes('an encrypted secret', credential.encryptedSecret, 1, limits.encryptedSecret);
+}
+
+/** Each key once: whoever looks at them may count keys. The same number in another public area is for the verifier to find. */
+function distinctKeys(keys: Hello['endorsementKeys']): void {
+  const seen = new Set(keys.map((key) => Buffer.from(key.public).toString('latin1')));
+  if (seen.size < keys.length) throw invalid('an endorsement key is shown twice');
 }
 
 function ascendingPcrs(pcrs: readonly number[]): void {

@@ -16,13 +16,20 @@ export type PcrValues = ReadonlyMap<number, Uint8Array>;
 export const PCR_COUNT = 24;
 const MAX_BANKS = 4;
 
-/** Reads a TPML_PCR_SELECTION. The bitmap is little-endian by byte; every bank at most once, in the order in which they are written. */
+/**
+ * Reads a TPML_PCR_SELECTION. The bitmap is little-endian by byte; every bank at most once, in the order in which they are written.
+ * A bank with a hash that is not understood is refused: what a quote covers must be known whole.
+ */
 export function readSelections(reader: Reader): PcrSelection[] {
   const count = atMost(reader.u32(), MAX_BANKS, 'TPML_PCR_SELECTION');
+  const seen = new Set<HashName>();
   return Array.from({ length: count }, () => {
     const bank = hashById(reader.u16()).name;
     const bitmap = reader.bytes(atMost(reader.u8(), PCR_COUNT / 8, 'TPMS_PCR_SELECTION'));
     const pcrs = [...bitmap].flatMap((byte, at) => bitsOf(byte).map((bit) => at * 8 + bit));
+    if (seen.has(bank))
+      throw new TouchmarkError('tpm_structure_invalid', `TPML_PCR_SELECTION names the bank ${bank} twice`);
+    seen.add(bank);
     return { bank, pcrs };
   });
 }

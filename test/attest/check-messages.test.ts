@@ -57,6 +57,11 @@ const hellos: Row<Hello>[] = [
     invalid,
     /an endorsement key has 0 bytes/,
   ],
+  [
+    { endorsementKeys: Array(2).fill(hello.endorsementKeys[0]) },
+    invalid,
+    /^an endorsement key is shown twice$/,
+  ],
   [{ chainCertificates: Array(17).fill(some(9)) }, large, /17 chain certificates, at most 16/],
   [{ chainCertificates: [some(0)] }, invalid, /chain certificate has 0 bytes/],
   [{ banks: Array(9).fill('sha256') }, large, /9 banks/],

@@ -3,6 +3,7 @@ import { attestationKeyUnique } from '../../src/attest/transcript.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { attribute } from '../../src/tpm/attributes.js';
 import { hierarchy } from '../../src/tpm/name.js';
+import { parsePublic, serialisePublic } from '../../src/tpm/public.js';
 import { domain, vendor } from './attest-world.js';
 import { type ChipAgentOptions, newCsr } from './chip-agent.js';
 import { genuine } from './chip-world.js';
@@ -222,10 +223,27 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: 'one endorsement key twice',
-    code: 'tpm_hello_invalid',
+    code: 'attest_message_invalid',
     message: /is shown twice$/,
     agent: {
       hello: (hello) => ({ ...hello, endorsementKeys: [...hello.endorsementKeys, ...hello.endorsementKeys] }),
+    },
+  },
+  {
+    name: 'one endorsement key twice, its exponent written in both ways',
+    code: 'tpm_hello_invalid',
+    message: /^the endorsement key [0-9a-f]{64} is shown twice$/,
+    chip: { templates: ['rsa2048-l1'] },
+    agent: {
+      hello: (hello) => ({
+        ...hello,
+        endorsementKeys: hello.endorsementKeys.flatMap((shown) => {
+          const key = parsePublic(shown.public);
+          if (key.type !== 'rsa') return [shown];
+          const other = serialisePublic({ ...key, exponent: key.exponent === 0 ? 65537 : 0 });
+          return [shown, { ...shown, public: other }];
+        }),
+      }),
     },
   },
   {

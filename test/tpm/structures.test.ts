@@ -141,6 +141,10 @@ test('PCR selections are read as they were written, and bounded', () => {
     }),
   );
   throwsCode('tpm_structure_too_large', /size 5, at most 4/, () => readSelections(readerOf(u32(5), 'X')));
+  const two = (a: number, b: number) =>
+    readerOf(join(u32(2), u16(a), u8(1), u8(1), u16(b), u8(1), u8(0)), 'X');
+  throwsCode('tpm_structure_invalid', /bank sha256 twice/, () => readSelections(two(0x0b, 0x0b)));
+  throwsCode('tpm_algorithm_unsupported', /hash algorithm 0x0012/, () => readSelections(two(0x0b, 0x12)));
   const wide = join(u32(1), u16(0x0b), u8(4), u32(0));
   throwsCode('tpm_structure_too_large', /size 4, at most 3/, () => readSelections(readerOf(wide, 'X')));
   throwsCode('pcr_selection_invalid', /PCR 24 does not exist/, () =>
