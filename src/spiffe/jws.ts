@@ -23,6 +23,8 @@ const curves = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' } a
 const MIN_RSA_BITS = 2048;
 /** Beyond it a single signature check would take longer than a whole request should. */
 const MAX_RSA_BITS = 8192;
+/** With an exponent of 1 anybody can sign; beyond 32 bits checks take long. */
+const [MIN_EXPONENT, MAX_EXPONENT] = [3n, 2n ** 32n];
 
 /** The algorithm that we sign with under a key: ES256, ES384 or RS256. */
 export function algorithmOf(key: KeyObject): JwsAlgorithm {
@@ -33,13 +35,15 @@ export function algorithmOf(key: KeyObject): JwsAlgorithm {
   throw new TouchmarkError('key_unsupported', 'the token key is not RSA, P-256 or P-384');
 }
 
-/** Whether a key may be used under an algorithm at all (RFC 7518 sections 3.3-3.5): type, curve, size. */
+/** Whether a key may be used under an algorithm at all (RFC 7518 sections 3.3-3.5): type, curve, size, exponent. */
 export function keyFits(algorithm: JwsAlgorithm, key: KeyObject): boolean {
-  const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
+  const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   if (algorithm === 'ES256' || algorithm === 'ES384' || algorithm === 'ES512') {
     return key.asymmetricKeyType === 'ec' && namedCurve === curves[algorithm];
   }
-  return key.asymmetricKeyType === 'rsa' && modulusLength >= MIN_RSA_BITS && modulusLength <= MAX_RSA_BITS;
+  if (key.asymmetricKeyType !== 'rsa' || publicExponent < MIN_EXPONENT || publicExponent > MAX_EXPONENT)
+    return false;
+  return modulusLength >= MIN_RSA_BITS && modulusLength <= MAX_RSA_BITS;
 }
 
 export function jwsSign(algorithm: JwsAlgorithm, input: string, key: KeyObject): Buffer {

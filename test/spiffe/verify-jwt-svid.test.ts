@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { constants, createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { constants, createHash, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { test } from 'node:test';
 import { decodeJwt, jwtVerify } from 'jose';
 import { emptyBundle } from '../../src/spiffe/bundle.js';
@@ -125,6 +125,29 @@ test('JS-16: PSS with a salt of another length than the hash is refused', () => 
   assert.ok(accepts(`${input}.${pss(32).toString('base64url')}`));
   for (const salt of [0, 20, 64])
     refuses(/signature is not good/, `${input}.${pss(salt).toString('base64url')}`);
+});
+
+test('JS-16: a key with which anybody can sign, or checking takes long, verifies nothing', () => {
+  const modulus = Buffer.alloc(256, 0xff);
+  const spkiOf = (e: Buffer) =>
+    createPublicKey({
+      key: { kty: 'RSA', n: modulus.toString('base64url'), e: e.toString('base64url') },
+      format: 'jwk',
+    }).export({ format: 'der', type: 'spki' });
+  const input = `${base64url({ alg: 'RS256', kid: 'one' })}.${base64url(goodClaims)}`;
+  const digest = createHash('sha256').update(input).digest();
+  const info = Buffer.concat([Buffer.from('3031300d060960864801650304020105000420', 'hex'), digest]);
+  // With an exponent of 1 the padded digest is its own signature.
+  const forged = Buffer.concat([
+    Buffer.of(0, 1),
+    Buffer.alloc(256 - 3 - info.length, 0xff),
+    Buffer.of(0),
+    info,
+  ]);
+  for (const e of [Buffer.of(1), Buffer.alloc(255, 0x7f)]) {
+    const bundles = bundleOf(domain, { keyId: 'one', spki: spkiOf(e), expiresAt: 0, tainted: false });
+    refuses(/key does not fit algorithm RS256/, `${input}.${forged.toString('base64url')}`, { bundles });
+  }
 });
 
 test('JS-18, JS-19, JS-20: only jwt-svid keys of the document verify tokens', () => {
