@@ -1,3 +1,4 @@
+import { createLane, type Lane } from '../../native/lane.js';
 import { groupName, userName } from '../../native/passwd.js';
 import { type Clock, systemClock } from '../clock.js';
 
@@ -28,9 +29,10 @@ const dynamicIds = { first: 61_184, last: 65_519 };
 
 export function createNameService(options: NameServiceOptions = {}): NameService {
   const { clock = systemClock } = options;
+  const lane = createLane();
   return {
-    user: rememberNames(clock, options.userName ?? userName),
-    group: rememberNames(clock, options.groupName ?? groupName),
+    user: rememberNames(clock, lane, options.userName ?? userName),
+    group: rememberNames(clock, lane, options.groupName ?? groupName),
   };
 }
 
@@ -40,12 +42,13 @@ interface Known {
   until: number;
 }
 
-function rememberNames(clock: Clock, ask: LookUp): LookUp {
+/** One look-up at a time: a name service that hangs holds one of libuv's four threads, never all of them. */
+function rememberNames(clock: Clock, lane: Lane, ask: LookUp): LookUp {
   const known = new Map<number, Known>();
   return (id) => {
     const found = known.get(id);
     if (found !== undefined && found.until > clock.now()) return found.name;
-    const asked = ask(id).catch(() => undefined);
+    const asked = lane.run(() => ask(id)).catch(() => undefined);
     const one: Known = { name: withPatience(clock, asked), until: Number.POSITIVE_INFINITY };
     known.set(id, one);
     void asked.then((name) => {
