@@ -76,6 +76,8 @@ export async function listenTls<C>(options: TlsListenerOptions<C>): Promise<TlsL
     options.log.debug('a TLS handshake failed', { error: error.message });
     socket.destroy();
   });
+  // Accepting can fail later too, when descriptors run out: nobody listening would end the process.
+  server.on('error', (error) => options.log.error('a TLS listener failed', { error: messageOf(error) }));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const at = `${options.host}:${options.port}`;
