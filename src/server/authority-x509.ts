@@ -73,11 +73,14 @@ async function makeIntermediate(
   if (own === undefined) throw notOurs('it returned no certificate');
   checkIntermediate(own, key, uri);
   const roots = minted.roots.map(readCertificate);
-  const root = verifyChain(own, above, roots, { now }).at(-1);
+  const path = verifyChain(own, above, roots, { now });
+  const root = path.at(-1);
   if (root === undefined) throw notOurs('it returned no root');
   const others = roots.filter((other) => other !== root);
   return {
     ...record(own, keyName, now),
+    // What it signs is worth nothing once anything above it has ended.
+    expiresAt: Math.min(...path.map(({ notAfter }) => notAfter)),
     chain: [own, ...above].map(base64),
     published: base64(root),
     ...(others.length > 0 ? { otherRoots: others.map(base64) } : {}),

@@ -93,6 +93,24 @@ describe('an authority below an upstream authority', () => {
     assert.equal(verifyChain(own, above, [readCertificate(root.certificate)], { now }).length, 3);
   });
 
+  test('ends with the first of those above it, and so does all that it signs', async () => {
+    const { deps, now } = await world();
+    const root = await makeRoot('short', { notBefore: now - 60, notAfter: now + 1800 });
+    const middle = await makeIntermediate('long', root, { notBefore: now - 60, notAfter: now + 86_400 });
+    const directory = await mkdtemp(join(scratch, 'ca-'));
+    const files = await writeFiles(directory, {
+      chain: [middle.certificate],
+      key: middle.key,
+      roots: [root.certificate],
+    });
+    const short = await openDiskUpstream(files, { trustDomain, subject, clock: deps.clock });
+    await using authority = await openAuthority({ ...deps, upstream: short });
+    const signer = authority.x509.signer();
+    assert.equal(readCertificate(signer.certificate).notAfter, now + 3600);
+    assert.equal(signer.notAfter, now + 1800);
+    assert.equal(authority.x509.state().active?.expiresAt, now + 1800);
+  });
+
   test('a new intermediate below the same root changes nothing in the bundle', async () => {
     const { deps } = await world();
     await using authority = await openAuthority(deps);
