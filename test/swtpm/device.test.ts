@@ -7,8 +7,10 @@ import { openTpm, type TpmDevice } from '../../src/host/tpm.js';
 import { silentLogger } from '../../src/log.js';
 import { parseQuote } from '../../src/tpm/attest.js';
 import { AK_ATTRIBUTES } from '../../src/tpm/attestation-key.js';
+import { attribute } from '../../src/tpm/attributes.js';
+import { ekTemplatePublic, ekTemplates } from '../../src/tpm/ek-templates.js';
 import { pcrDigest } from '../../src/tpm/pcr.js';
-import { parsePublic } from '../../src/tpm/public.js';
+import { parsePublic, serialisePublic } from '../../src/tpm/public.js';
 import { ieeeP1363, parseSignature } from '../../src/tpm/signature.js';
 import { plainKeyOf, spkiOf } from '../../src/tpm/spki.js';
 import { haveSwtpm, startCopy, startDistinct, type TestSwtpm } from '../support/swtpm.js';
@@ -16,6 +18,7 @@ import { haveTpm2Tools, tpm2 } from '../support/tpm2-tools.js';
 
 const log = silentLogger();
 const unique = createHash('sha256').update('unique of this test').digest();
+const NV_ATTRIBUTES = 'ownerwrite|ownerread|authread|no_da';
 const nothingLoaded = { transient: 0, loadedSessions: 0, savedSessions: 0, persistent: 2 };
 
 async function opened(chip: TestSwtpm): Promise<TpmDevice> {
@@ -168,6 +171,36 @@ describe('a chip through tpm2-tss', () => {
     assert.equal((await tpm.endorsementKeys()).length, 2);
   });
 
+  test('an index of the chain that was never written keeps nothing from being shown', async (t) => {
+    if (!(await haveSwtpm(t)) || !haveTpm2Tools(t)) return;
+    await using chip = await startCopy();
+    const issuer = new X509Certificate(chip.issuerPem).raw;
+    tpm2(chip.tcti, 'nvdefine', '0x1c00100', '-C', 'o', '-s', '800', '-a', NV_ATTRIBUTES);
+    writeNv(chip, 0x01c00101, issuer);
+    await using tpm = await opened(chip);
+    assert.deepEqual((await tpm.chainCertificates()).map(Buffer.from), [issuer]);
+    assert.deepEqual((await tpm.describe()).loadedHandles, nothingLoaded);
+  });
+
+  test('a template in NV that is none, or whose key the chip does not make, hides that key alone', async (t) => {
+    if (!(await haveSwtpm(t)) || !haveTpm2Tools(t)) return;
+    const unrestricted = ekTemplates.find(({ name }) => name === 'p256-h2');
+    assert.ok(unrestricted);
+    const area = ekTemplatePublic(unrestricted);
+    for (const template of [
+      Buffer.from('no template'),
+      // A restricted key that both signs and decrypts: no chip makes one.
+      Buffer.from(serialisePublic({ ...area, attributes: area.attributes | attribute.sign })),
+    ]) {
+      await using chip = await startCopy();
+      writeNv(chip, 0x01c00014, new X509Certificate(chip.issuerPem).raw);
+      writeNv(chip, 0x01c00015, template);
+      await using tpm = await opened(chip);
+      const names = (await tpm.endorsementKeys()).map((key) => key.template);
+      assert.deepEqual(names, ['rsa2048-l1', 'p384-h3']);
+    }
+  });
+
   test('honours the nonce in NV, and leaves out a certificate that is then about another key', async (t) => {
     if (!(await haveSwtpm(t)) || !haveTpm2Tools(t)) return;
     await using chip = await startCopy();
@@ -208,7 +241,6 @@ function writeNv(chip: TestSwtpm, index: number, content: Buffer): void {
   const file = join(chip.directory, `nv-${index}`);
   writeFileSync(file, content);
   const name = `0x${index.toString(16)}`;
-  const attributes = 'ownerwrite|ownerread|authread|no_da';
-  tpm2(chip.tcti, 'nvdefine', name, '-C', 'o', '-s', String(content.length), '-a', attributes);
+  tpm2(chip.tcti, 'nvdefine', name, '-C', 'o', '-s', String(content.length), '-a', NV_ATTRIBUTES);
   tpm2(chip.tcti, 'nvwrite', name, '-C', 'o', '-i', file);
 }

@@ -31,7 +31,7 @@ function deviceOver(connection: TpmConnection, maker: PrimaryMaker, { log }: Ope
   return {
     describe: () => connection.operate(describeChip),
     endorsementKeys: async () => (await endorsement()).map(({ key }) => key),
-    chainCertificates: () => readChain(connection),
+    chainCertificates: () => readChain(connection, log),
     async attestationKey(unique) {
       checkUnique(unique);
       return connection.operate(async (scope) => (await loadAttestationKey(scope, maker, unique)).public);

@@ -1,4 +1,4 @@
-import { messageOf, TouchmarkError } from '../../errors.js';
+import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { type EkTemplate, ekTemplateBytes, ekTemplates, nvRanges } from '../../tpm/ek-templates.js';
 import { parsePublic } from '../../tpm/public.js';
@@ -39,7 +39,13 @@ export async function findEndorsementKeys(
   const stored = await readStored(connection, log);
   const found: FoundKey[] = [];
   for (const { template, certificate, templateBytes } of stored) {
-    const made = await make(connection, maker, templateBytes);
+    const made = await makeStored(connection, maker, templateBytes, (error) =>
+      log.warn('the TPM does not make the key of an endorsement certificate', {
+        template: template.name,
+        error,
+      }),
+    );
+    if (made === undefined) continue;
     if (isAbout(certificate, spkiOf(plainKeyOf(parsePublic(made))))) {
       found.push({ key: { template: template.name, public: made, certificate }, template, templateBytes });
     } else {
@@ -51,14 +57,24 @@ export async function findEndorsementKeys(
   return found.length > 0 ? found : withoutCertificate(connection, maker);
 }
 
-/** Single certificates of the chain range, in the order of their indices: parts of one certificate may span indices. */
-export function readChain(connection: TpmConnection): Promise<Uint8Array[]> {
+/**
+ * Single certificates of the chain range, in the order of their indices: parts of one certificate may span indices. An index that
+ * cannot be read, since nothing was ever written into it for example, is left out: the chain may do without it.
+ */
+export function readChain(connection: TpmConnection, log: Logger): Promise<Uint8Array[]> {
   return connection.operate(async (scope) => {
     const { first, last } = nvRanges.chain;
     const indices = await handlesFrom(scope, first, last);
     const chunk = await nvBufferMax(scope);
     const parts: Uint8Array[] = [];
-    for (const index of indices) parts.push(await readNvIndex(scope, index, chunk));
+    for (const index of indices) {
+      try {
+        parts.push(await readNvIndex(scope, index, chunk));
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        log.warn("an index of the chip's certificate chain cannot be read", { index, error });
+      }
+    }
     const one = parts.flatMap(certificatesIn);
     return one.length > 0 ? one : certificatesIn(Buffer.concat(parts));
   });
@@ -101,6 +117,33 @@ async function withoutCertificate(connection: TpmConnection, maker: PrimaryMaker
   }
   const message = 'the TPM makes neither an RSA-2048 nor a P-256 endorsement key';
   throw new TouchmarkError('tpm_key_unavailable', message, { detail: { reasons } });
+}
+
+/** One key that the chip refuses, or whose template in NV is none, must not keep the others from being shown. */
+async function makeStored(
+  connection: TpmConnection,
+  maker: PrimaryMaker,
+  template: Uint8Array,
+  onRefusal: (error: unknown) => void,
+): Promise<Uint8Array | undefined> {
+  try {
+    parsePublic(template);
+    return await make(connection, maker, template);
+  } catch (error) {
+    if (!isRefusal(error) && !isUnreadable(error)) throw error;
+    onRefusal(error);
+    return undefined;
+  }
+}
+
+function isUnreadable(error: unknown): boolean {
+  return hasCode(
+    error,
+    'tpm_algorithm_unsupported',
+    'tpm_structure_truncated',
+    'tpm_structure_trailing',
+    'tpm_structure_too_large',
+  );
 }
 
 function make(connection: TpmConnection, maker: PrimaryMaker, template: Uint8Array): Promise<Uint8Array> {
