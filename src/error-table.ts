@@ -174,6 +174,10 @@ export const errorTable = {
     'PERMISSION_DENIED',
     'Read the endorsement key from the TPM again; its number must have the size of its template.',
   ),
+  ek_key_weak: row(
+    'PERMISSION_DENIED',
+    "Update the chip's firmware and let it make a new key, use its elliptic-curve key, or allow the host by its EK hash knowing that anybody may compute this one.",
+  ),
   credential_too_long: row('INTERNAL', 'Use credentials of 32 bytes.'),
   // tpm: quotes
   quote_signature_scheme: row(
@@ -309,6 +313,7 @@ export const errorTable = {
   dev_failed: row('INTERNAL', 'The lines above are the end of its log; --dir keeps the rest.'),
   request_refused: row('FAILED_PRECONDITION', 'The server says why; nothing else was changed.'),
   not_serving: row('UNAVAILABLE', 'Look at its log, or wait until it has started.'),
+  data_invalid: row('INVALID_ARGUMENT', 'Correct every place that is named; nothing was sent.'),
   flag_invalid: row('INVALID_ARGUMENT', 'Look at the flags with --help.'),
   // config
   config_unreadable: row(

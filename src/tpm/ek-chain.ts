@@ -13,6 +13,7 @@ import {
   usageBit,
 } from './certificate-extensions.js';
 import { isIssuedBy, schemeOf } from './certificate-signature.js';
+import { isWeakRsa } from './weak-rsa.js';
 
 export interface EkChain {
   anchor: Anchor;
@@ -125,6 +126,7 @@ function checkIssuer(issuer: TpmCertificate, below: number): void {
   if (constraints.pathLength !== undefined && constraints.pathLength < below) {
     throw refused(issuer, `may have ${constraints.pathLength} authorities below it, not ${below}`);
   }
+  if (isWeakRsa(issuer.key)) throw refused(issuer, 'has a key that can be computed (CVE-2017-15361)');
   const usage = keyUsageOf(issuer);
   if (usage !== undefined && (usage & usageBit.keyCertSign) === 0)
     throw refused(issuer, 'may not sign certificates');

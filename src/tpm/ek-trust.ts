@@ -5,6 +5,7 @@ import { schemeOf } from './certificate-signature.js';
 import { checkCertificateKey, type EkCertificate, readEkCertificate } from './ek-certificate.js';
 import { buildEkChain, type EkChain, MAX_SUPPLIED } from './ek-chain.js';
 import type { TpmPublic } from './public.js';
+import { isWeakRsa } from './weak-rsa.js';
 
 /** What to do about a certificate in the chain that is out of its dates. The chip's key does not change when one expires. */
 export type ExpiredPolicy = 'reject' | 'warn' | 'accept-if-enrolled-before';
@@ -33,12 +34,13 @@ export interface EkTrust extends EkCertificate {
 }
 
 /**
- * Verifies an EK certificate: profile, key, chain, dates.
+ * Verifies an EK certificate: profile, key, whether that is known to be weak, chain, dates.
  * Does NOT establish that a chip holds the key (credential activation) nor that the chip is one of ours (allow-list, approval or rule).
  */
 export function verifyEkCertificate(input: EkTrustInput): EkTrust {
   const found = readEkCertificate(input.certificate);
   if (input.ek) checkCertificateKey(found, input.ek);
+  checkStrength(found);
   const deviations = [...found.deviations];
   const supplied = readSupplied(input.supplied, deviations);
   const chain = buildEkChain(found.certificate, supplied, input.anchors);
@@ -52,6 +54,14 @@ export function verifyEkCertificate(input: EkTrustInput): EkTrust {
     assurance,
     path: chain.path.map(({ fingerprint }) => fingerprint),
   };
+}
+
+/** A genuine chip, and yet a key that others may hold too. */
+function checkStrength({ key }: EkCertificate): void {
+  if (!isWeakRsa(key)) return;
+  const message =
+    'the endorsement key is one of those that can be computed from their public half (CVE-2017-15361)';
+  throw new TouchmarkError('ek_key_weak', message);
 }
 
 /** A chain certificate that cannot be read is left out: it may be one that is not needed. */
