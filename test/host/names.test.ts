@@ -1,92 +1,97 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { groupName, userName } from '../../native/passwd.js';
 import { createNameService } from '../../src/host/names.js';
 import { manualClock, settle } from '../fakes/manual-clock.js';
 
-/** A name service whose answers come when the test says so. */
-function slowNames() {
+function counting(answers: Record<number, string | undefined>) {
   const asked: number[] = [];
-  const waiting = new Map<number, (name: string | undefined) => void>();
-  const ask = (id: number) => {
+  const look = async (id: number) => {
     asked.push(id);
-    return new Promise<string | undefined>((resolve) => waiting.set(id, resolve));
+    return answers[id];
   };
-  return { asked, ask, answer: (id: number, name: string | undefined) => waiting.get(id)?.(name) };
+  return { asked, look, answers };
 }
 
-function countingNames(names: Readonly<Record<number, string>>) {
-  const asked: number[] = [];
-  const ask = async (id: number) => {
-    asked.push(id);
-    return names[id];
-  };
-  return { asked, ask };
-}
+describe('the C library', () => {
+  test('knows root, and says when there is no name', async () => {
+    assert.deepEqual(await Promise.all([userName(0), groupName(0)]), ['root', 'root']);
+    assert.deepEqual(await Promise.all([userName(3_999_999_999), groupName(3_999_999_999)]), [
+      undefined,
+      undefined,
+    ]);
+  });
 
-describe('names of users and groups', () => {
-  test('a name is remembered for a minute, its absence for some seconds', async () => {
+  test('answers many look-ups at once', async () => {
+    const names = await Promise.all(Array.from({ length: 200 }, () => userName(0)));
+    assert.deepEqual(new Set(names), new Set(['root']));
+  });
+});
+
+describe('the name service', () => {
+  test('asks once a minute', async () => {
     const clock = manualClock();
-    const { asked, ask } = countingNames({ 1000: 'anna' });
-    const names = createNameService({ clock, userName: ask, groupName: ask });
-    assert.equal(await names.user(1000), 'anna');
-    assert.equal(await names.user(4711), undefined);
-    clock.advance(4_999);
-    assert.equal(await names.user(1000), 'anna');
-    assert.equal(await names.user(4711), undefined);
-    assert.deepEqual(asked, [1000, 4711]);
-    clock.advance(1);
-    assert.equal(await names.user(4711), undefined);
-    assert.deepEqual(asked, [1000, 4711, 4711]);
-    clock.advance(55_000);
-    assert.equal(await names.user(1000), 'anna');
-    assert.deepEqual(asked, [1000, 4711, 4711, 1000]);
-  });
-
-  test('users and groups of one number are not mixed up', async () => {
-    const user = countingNames({ 7: 'u' });
-    const group = countingNames({ 7: 'g' });
-    const names = createNameService({ clock: manualClock(), userName: user.ask, groupName: group.ask });
-    assert.deepEqual([await names.user(7), await names.group(7)], ['u', 'g']);
-  });
-
-  test('the name of a DynamicUser is asked for each time, since the number may be another one by then', async () => {
-    const { asked, ask } = countingNames({ 61184: 'first', 65519: 'last' });
-    const names = createNameService({ clock: manualClock(), userName: ask, groupName: ask });
-    for (const id of [61_184, 61_184, 65_519, 65_519]) await names.user(id);
-    assert.equal(asked.length, 4);
-  });
-
-  test('callers at the same time share one look-up', async () => {
-    const slow = slowNames();
-    const names = createNameService({ clock: manualClock(), userName: slow.ask, groupName: slow.ask });
-    const both = Promise.all([names.user(1), names.user(1)]);
-    await settle();
-    slow.answer(1, 'one');
-    assert.deepEqual(await both, ['one', 'one']);
-    assert.deepEqual(slow.asked, [1]);
-  });
-
-  test('a name service that hangs holds one thread, and a caller waits two seconds for it', async () => {
-    const clock = manualClock();
-    const slow = slowNames();
-    const names = createNameService({ clock, userName: slow.ask, groupName: slow.ask });
-    const asked = [names.user(1), names.user(2), names.group(3), names.group(4)];
-    await settle();
-    assert.deepEqual(slow.asked, [1]);
+    const { asked, look, answers } = counting({ 7: 'old' });
+    const names = createNameService({ clock, userName: look });
+    assert.deepEqual(await Promise.all([names.user(7), names.user(7)]), ['old', 'old']);
+    answers[7] = 'new';
+    clock.advance(59_000);
+    assert.equal(await names.user(7), 'old');
     clock.advance(2_000);
-    assert.deepEqual(await Promise.all(asked), [undefined, undefined, undefined, undefined]);
-    slow.answer(1, 'one');
-    await settle();
-    assert.deepEqual(slow.asked, [1, 2]);
-    assert.equal(await names.user(1), 'one');
+    assert.equal(await names.user(7), 'new');
+    assert.deepEqual(asked, [7, 7]);
   });
 
-  test('a look-up that fails is no name, and does not stop the next one', async () => {
-    const ask = async (id: number) => {
-      if (id === 1) throw new Error('the name service is broken');
-      return 'two';
-    };
-    const names = createNameService({ clock: manualClock(), userName: ask, groupName: ask });
-    assert.deepEqual([await names.user(1), await names.user(2)], [undefined, 'two']);
+  test('asks again soon for what had no name, and after a failure', async () => {
+    const clock = manualClock();
+    const { look, answers } = counting({});
+    const names = createNameService({ clock, groupName: look });
+    assert.equal(await names.group(7), undefined);
+    answers[7] = 'made';
+    assert.equal(await names.group(7), undefined);
+    clock.advance(6_000);
+    assert.equal(await names.group(7), 'made');
+    const failing = createNameService({ clock, userName: () => Promise.reject(new Error('no answer')) });
+    assert.equal(await failing.user(1), undefined);
+  });
+
+  test('never remembers the name of a dynamic user: systemd gives the same id to another', async () => {
+    const { look, answers } = counting({ 61184: 'one', 65519: 'one' });
+    const names = createNameService({ clock: manualClock(), userName: look });
+    for (const uid of [61_184, 65_519]) {
+      assert.equal(await names.user(uid), 'one');
+      await settle();
+      answers[uid] = 'two';
+      assert.equal(await names.user(uid), 'two');
+    }
+  });
+
+  test('does not wait for ever, and has the answer when it comes', async () => {
+    const clock = manualClock();
+    let answer = (_name: string) => {};
+    const names = createNameService({
+      clock,
+      userName: () =>
+        new Promise((resolve) => {
+          answer = resolve;
+        }),
+    });
+    const waiting = names.user(7);
+    clock.advance(2_000);
+    assert.equal(await waiting, undefined);
+    answer('late');
+    await settle();
+    assert.equal(await names.user(7), 'late');
+  });
+
+  test('remembers a bounded number', async () => {
+    const clock = manualClock();
+    const { asked, look } = counting({});
+    const names = createNameService({ clock, userName: async (id) => `${await look(id)}${id}` });
+    for (let uid = 0; uid <= 4096; uid++) await names.user(uid);
+    await names.user(4096);
+    assert.equal(asked.length, 4097);
+    await names.user(0);
+    assert.equal(asked.length, 4098);
   });
 });

@@ -4,8 +4,7 @@ import type { Selector } from '../../spiffe/selector.js';
 const interpreters: ReadonlySet<string> = new Set(
   (
     'python pypy perl ruby node nodejs bun deno php lua luajit tclsh wish guile sbcl Rscript R julia java mono dotnet pwsh ' +
-    'sh bash dash zsh ksh mksh fish busybox toybox awk gawk mawk sed beam.smp gdb strace env wine ' +
-    'ld-linux-x86-64.so ld-linux-aarch64.so ld-linux.so ld-musl-x86_64.so ld-musl-aarch64.so'
+    'sh bash dash zsh ksh mksh fish busybox toybox awk gawk mawk sed beam.smp gdb strace env wine '
   ).split(' '),
 );
 
@@ -16,6 +15,9 @@ export function interpreterOf(selectors: readonly Selector[]): string | undefine
     ?.value.slice(5);
   const name = path?.slice(path.lastIndexOf('/') + 1) ?? '';
   const plain = name.replace(/[-.]?\d[\w.+-]*$/, '');
-  const known = interpreters.has(name) || interpreters.has(plain) || /^qemu-[a-z0-9_]+(-static)?$/.test(name);
+  const known =
+    interpreters.has(name) ||
+    interpreters.has(plain) ||
+    /^(qemu-[a-z0-9_]+(-static)?|ld-(linux|musl)[-.].*)$/.test(name);
   return known ? path : undefined;
 }

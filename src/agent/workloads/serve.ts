@@ -148,7 +148,6 @@ async function listen(
   identify: (fd: number) => WorkloadCaller,
   disposal: Disposal,
 ): Promise<void> {
-  disposal.defer(() => server.close());
   const listener = await listenUnix<WorkloadCaller>({
     server,
     log,
@@ -158,5 +157,8 @@ async function listen(
     keyOf: ({ workload }) => String(workload.uid),
     drop: ({ workload }) => workload.process.close(),
   });
-  disposal.defer(() => listener.close());
+  // Together: the listener is closed only once its last connection is, and the server closes those.
+  disposal.defer(async () => {
+    await Promise.all([listener.close(), server.close()]);
+  });
 }

@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Workload, WorkloadAttestor } from '../../../src/agent/workload-attestors/contract.js';
+import { createWorkloadAttestation } from '../../../src/agent/workloads/attest-workload.js';
+import { createTurns } from '../../../src/agent/workloads/changes.js';
+import { follow, type View } from '../../../src/agent/workloads/follow.js';
+import { TouchmarkError } from '../../../src/errors.js';
+import { openProcess } from '../../../src/host/process-handle.js';
+import { parseSelector } from '../../../src/spiffe/selector.js';
+import { settle } from '../../fakes/manual-clock.js';
+import { rejectsCode } from '../../support/rejects-async.js';
+
+const never = new AbortController().signal;
+const uid = process.getuid?.() ?? 0;
+const gid = process.getgid?.() ?? 0;
+
+function self(): Workload {
+  return { pid: process.pid, uid, gid, groups: [], process: openProcess(process.pid) };
+}
+
+/** A store, a unit and a process that the test moves. */
+function world() {
+  const listeners = new Set<() => void>();
+  const watchers = new Set<() => void>();
+  const exits = new Set<() => void>();
+  const state = { value: 1, invocation: 'aaaa', asked: 0, peeked: 0 };
+  const attestor: WorkloadAttestor = {
+    name: 'fake',
+    async attest() {
+      state.asked += 1;
+      return state.invocation === '' ? [] : [parseSelector(`systemd:invocation_id:${state.invocation}`)];
+    },
+    watch(_found, listener) {
+      watchers.add(listener);
+      return () => watchers.delete(listener);
+    },
+  };
+  const own = self();
+  const workload: Workload = {
+    ...own,
+    process: {
+      ...own.process,
+      onExit(listener) {
+        exits.add(listener);
+        return () => exits.delete(listener);
+      },
+    },
+  };
+  const view: View<number> = {
+    peek: () => {
+      state.peeked += 1;
+      return state.value;
+    },
+    build: async () => {
+      if (state.value < 0) throw new TouchmarkError('no_identity', 'no identity issued');
+      return state.value;
+    },
+    visible: (value) => [Buffer.from([value])],
+  };
+  const store = {
+    onChange(listener: () => void) {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+  };
+  const tell = (set: Set<() => void>) => {
+    for (const listener of [...set]) listener();
+  };
+  const attestation = createWorkloadAttestation([attestor]);
+  return {
+    state,
+    updates: (signal = never) => follow({ store, attestation }, workload, signal, view),
+    changed: () => tell(listeners),
+    unitMoved: () => tell(watchers),
+    exit: () => tell(exits),
+    subscriptions: () => listeners.size + watchers.size + exits.size,
+    [Symbol.dispose]: () => own.process.close(),
+  };
+}
+
+describe('following what a stream shows', () => {
+  test('the first update comes at once, the next with what can be seen of a change', async () => {
+    using w = world();
+    const updates = w.updates();
+    assert.equal((await updates.next()).value, 1);
+    const next = updates.next();
+    w.changed();
+    await settle();
+    assert.deepEqual(
+      [w.state.asked, w.state.peeked],
+      [1, 1],
+      'nobody is attested for a change that nobody sees',
+    );
+    w.state.value = 2;
+    w.changed();
+    assert.equal((await next).value, 2);
+    assert.equal(w.state.asked, 2);
+    await updates.return(undefined);
+    assert.equal(w.subscriptions(), 0);
+  });
+
+  test('however many changes come while the reader is away, it gets one update: the last', async () => {
+    using w = world();
+    const updates = w.updates();
+    await updates.next();
+    for (w.state.value = 2; w.state.value < 9; w.state.value += 1) w.changed();
+    assert.equal((await updates.next()).value, 9);
+    const next = updates.next();
+    await settle();
+    w.state.value = 10;
+    w.changed();
+    assert.equal((await next).value, 10);
+    await updates.return(undefined);
+  });
+
+  test('the end of the process ends it', async () => {
+    using w = world();
+    const updates = w.updates();
+    await updates.next();
+    const next = updates.next();
+    w.exit();
+    await rejectsCode('peer_gone', /has ended/, next);
+    assert.equal(w.subscriptions(), 0);
+  });
+
+  test('another invocation of the unit ends it, as does its stop', async () => {
+    for (const invocation of ['bbbb', '']) {
+      using w = world();
+      const updates = w.updates();
+      await updates.next();
+      const next = updates.next();
+      w.state.invocation = invocation;
+      w.unitMoved();
+      await rejectsCode('unit_changed', /no identity issued/, next);
+      assert.equal(w.subscriptions(), 0);
+    }
+  });
+
+  test('a unit whose record is written again unchanged says nothing', async () => {
+    using w = world();
+    const updates = w.updates();
+    await updates.next();
+    const next = updates.next();
+    w.unitMoved();
+    await settle();
+    assert.equal(w.state.asked, 2);
+    w.state.value = 5;
+    w.changed();
+    assert.equal((await next).value, 5);
+    await updates.return(undefined);
+  });
+
+  test('a process that is in a unit only later keeps its stream', async () => {
+    using w = world();
+    w.state.invocation = '';
+    const updates = w.updates();
+    await updates.next();
+    w.state.invocation = 'cccc';
+    w.state.value = 3;
+    w.changed();
+    assert.equal((await updates.next()).value, 3);
+    await updates.return(undefined);
+  });
+
+  test('what the view refuses ends it, and leaves no subscription', async () => {
+    using w = world();
+    const updates = w.updates();
+    await updates.next();
+    const next = updates.next();
+    w.state.value = -1;
+    w.changed();
+    await rejectsCode('no_identity', /no identity issued/, next);
+    assert.equal(w.subscriptions(), 0);
+  });
+
+  test('the end of the call ends it with the reason, never silently', async () => {
+    using w = world();
+    const ended = new AbortController();
+    const updates = w.updates(ended.signal);
+    await updates.next();
+    const next = updates.next();
+    ended.abort(new TouchmarkError('server_stopping', 'the server is stopping'));
+    await rejectsCode('server_stopping', /stopping/, next);
+    assert.equal(w.subscriptions(), 0);
+  });
+});
+
+test('turns: one at once, then one for any number of stirs', async () => {
+  const turns = createTurns(never);
+  const iterator = turns[Symbol.asyncIterator]();
+  await iterator.next();
+  for (let at = 0; at < 5; at++) turns.stir();
+  await iterator.next();
+  const idle = iterator.next();
+  const quiet = await Promise.race([idle.then(() => 'turn'), settle().then(() => 'quiet')]);
+  assert.equal(quiet, 'quiet');
+  turns.fail(new TouchmarkError('peer_gone', 'process 1 has ended'));
+  await rejectsCode('peer_gone', /ended/, idle);
+});
+
+describe('attesting a workload', () => {
+  const says = (...selectors: string[]): WorkloadAttestor => ({
+    name: selectors[0] ?? '',
+    attest: async () => selectors.map(parseSelector),
+  });
+  const fails = (code: 'unit_unknown' | 'hash_changed'): WorkloadAttestor => ({
+    name: code,
+    attest() {
+      throw new TouchmarkError(code, `it is ${code}`);
+    },
+  });
+
+  test('selectors of all attestors come sorted and once', async () => {
+    const workload = self();
+    const { attest } = createWorkloadAttestation([
+      says('unix:uid:2', 'unix:gid:1'),
+      says('a:b', 'unix:gid:1'),
+    ]);
+    const { selectors, attestors } = await attest(workload, never);
+    assert.deepEqual(
+      selectors.map(({ type, value }) => `${type}:${value}`),
+      ['a:b', 'unix:gid:1', 'unix:uid:2'],
+    );
+    assert.ok(attestors.every(({ failed, error }) => !failed && error === undefined));
+    workload.process.close();
+  });
+
+  test('one that fails leaves the others’ selectors; one with nothing to tell has not failed', async () => {
+    const workload = self();
+    const { attest } = createWorkloadAttestation([says('a:b'), fails('unit_unknown'), fails('hash_changed')]);
+    const { selectors, attestors } = await attest(workload, never);
+    assert.equal(selectors.length, 1);
+    assert.deepEqual(
+      attestors.map(({ failed }) => failed),
+      [false, false, true],
+    );
+    assert.match(attestors[1]?.error ?? '', /unit_unknown/);
+    workload.process.close();
+  });
+
+  test('it fails only when nothing could be told and something failed', async () => {
+    const workload = self();
+    assert.deepEqual(
+      (await createWorkloadAttestation([fails('unit_unknown')]).attest(workload, never)).selectors,
+      [],
+    );
+    const both = createWorkloadAttestation([fails('unit_unknown'), fails('hash_changed')]);
+    await rejectsCode(
+      'workload_attestation_failed',
+      /workload attestation failed/,
+      both.attest(workload, never),
+    );
+    workload.process.close();
+  });
+
+  test('a process with other ids than its socket’s, or one that has ended, is refused before and after', async () => {
+    const workload = self();
+    const asked: string[] = [];
+    const counting: WorkloadAttestor = {
+      name: 'counting',
+      async attest() {
+        asked.push('asked');
+        return [parseSelector('a:b')];
+      },
+    };
+    const { attest } = createWorkloadAttestation([counting]);
+    await rejectsCode('peer_changed', /no longer runs as/, attest({ ...workload, uid: uid + 1 }, never));
+    await rejectsCode('peer_changed', /no longer runs as/, attest({ ...workload, gid: gid + 1 }, never));
+    await rejectsCode('peer_gone', /ended/, attest({ ...workload, pid: 4_194_305 }, never));
+    assert.deepEqual(asked, []);
+    workload.process.close();
+    await rejectsCode('peer_gone', /has ended/, attest(workload, never));
+    assert.deepEqual(asked, []);
+    let looks = 0;
+    const dying = self();
+    const process = { ...dying.process, alive: () => ++looks === 1 };
+    await rejectsCode('peer_gone', /has ended/, attest({ ...dying, process }, never));
+    assert.deepEqual(asked, ['asked']);
+    dying.process.close();
+  });
+});
