@@ -10,10 +10,13 @@ export const configFlags = (path: string): readonly Flag[] => [
   { name: 'expandEnv', type: 'boolean', doc: 'Replace $NAME in the file by the environment.' },
 ];
 
+function givenValue({ name, type }: KeyFlag, flags: FlagValues): unknown {
+  if (type === 'integer') return flags.integer(name);
+  return type === 'boolean' ? flags.boolean(name) : flags.string(name);
+}
+
 /** The keys that were given on the command line. */
 export function overridesOf(rows: readonly KeyFlag[], flags: FlagValues): Map<string, unknown> {
   const given = rows.filter((row) => flags.has(row.name));
-  return new Map(
-    given.map((row) => [row.key, row.type === 'integer' ? flags.integer(row.name) : flags.string(row.name)]),
-  );
+  return new Map(given.map((row) => [row.key, givenValue(row, flags)]));
 }

@@ -16,10 +16,10 @@ export function createOutput(
   return {
     format,
     result: ({ pretty, json }) => {
-      streams.stdout(format === 'json' ? `${JSON.stringify(json, bigintAsText, 2)}\n` : withNewline(pretty));
+      streams.stdout(format === 'json' ? `${jsonText(json)}\n` : withNewline(printableLines(pretty)));
     },
     text: (text) => streams.stdout(text),
-    note: (text) => streams.stderr(withNewline(text)),
+    note: (text) => streams.stderr(withNewline(printableLines(text))),
   };
 }
 
@@ -41,12 +41,28 @@ export function fields(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([name, value]) => `${name.padEnd(width)} : ${value}`.trimEnd()).join('\n');
 }
 
-/** Control characters out of hostile text would drive the terminal. */
+// C0, DEL, C1 and the characters that turn the direction of writing.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
+const unprintable = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Control characters out of hostile text would drive the terminal, and a line break would fake a row. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to remove
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
+  return text.replace(unprintable, escaped);
+}
+
+/** The same for text of several lines. Everything that is printed goes through here. */
+export function printableLines(text: string): string {
+  return text.replace(unprintable, (character) =>
+    character === '\n' || character === '\t' ? character : escaped(character),
+  );
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+function jsonText(value: unknown): string {
+  return printableLines(JSON.stringify(value, bigintAsText, 2));
 }
 
 function withNewline(text: string): string {

@@ -57,7 +57,7 @@ export function parseWords(
       args.push(word);
       continue;
     }
-    const { flag, inline } = readFlag(flags, word);
+    const { flag, inline } = readFlag(verb, flags, word);
     const takesNext = inline === undefined && flag.type !== 'boolean';
     if (takesNext && at + 1 >= words.length) throw new UsageError(`-${flag.name} needs a value`);
     const value = inline ?? (takesNext ? (words[++at] ?? '') : 'true');
@@ -68,17 +68,20 @@ export function parseWords(
   return { flags: new FlagValues(readValues(flags, written, environment)), args };
 }
 
-function readFlag(flags: readonly Flag[], word: string): { flag: Flag; inline: string | undefined } {
+function readFlag(
+  verb: Verb,
+  flags: readonly Flag[],
+  word: string,
+): { flag: Flag; inline: string | undefined } {
   const body = word.replace(/^--?/, '');
   const equals = body.indexOf('=');
   const name = equals === -1 ? body : body.slice(0, equals);
   const flag = flags.find((row) => row.name === name || row.aliases?.includes(name));
   if (!flag) {
+    const instead = Object.hasOwn(verb.refused ?? {}, name) ? verb.refused?.[name] : undefined;
+    const names = flags.map((row) => row.name);
     throw new UsageError(
-      `unknown flag -${name}${nearest(
-        name,
-        flags.map((row) => row.name),
-      )}`,
+      instead ? `there is no -${name}: ${instead}` : `unknown flag -${name}${nearest(name, names)}`,
     );
   }
   return { flag, inline: equals === -1 ? undefined : body.slice(equals + 1) };

@@ -1,10 +1,10 @@
 import { nearest } from '../config/nearest.js';
 import { type ErrorCode, errorTable } from '../error-table.js';
-import { messageOf, TouchmarkError } from '../errors.js';
+import { hasCode, messageOf, TouchmarkError } from '../errors.js';
 import { RpcError } from '../rpc/rpc-error.js';
 import { completionScript, type Shell } from './completion.js';
 import { programHelp, verbHelp } from './help.js';
-import { createOutput } from './output.js';
+import { createOutput, printableLines } from './output.js';
 import { findVerb, parseWords, UsageError } from './parse.js';
 import type { Program, Verb } from './verb.js';
 
@@ -69,11 +69,12 @@ function runWithoutVerb(program: Program, words: readonly string[], surroundings
 }
 
 function report(program: Program, verb: Verb, error: unknown, { stderr }: Surroundings): number {
-  if (error instanceof UsageError) {
-    stderr(`${program.name} ${verb.name}: ${error.message}\nTry ${program.name} ${verb.name} --help.\n`);
+  const name = `${program.name} ${verb.name}`;
+  stderr(`${name}: ${printableLines(messageOf(error))}\n`);
+  if (error instanceof UsageError || hasCode(error, 'flag_invalid')) {
+    stderr(`Try ${name} --help.\n`);
     return 2;
   }
-  stderr(`${program.name} ${verb.name}: ${messageOf(error)}\n`);
   const remedy = remedyOf(error);
   if (remedy) stderr(`${remedy}\n`);
   return 1;

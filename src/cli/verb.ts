@@ -43,6 +43,8 @@ export interface Verb {
   readonly example: string;
   readonly flags: readonly Flag[];
   readonly args?: readonly Argument[];
+  /** Flags that people know from elsewhere and that there are not, each with what to do instead. */
+  readonly refused?: Readonly<Record<string, string>>;
   /** Resolves when done (exit 0), or with another exit code; a TouchmarkError ends with 1 and its sentence. */
   run(context: VerbContext): Promise<number | undefined>;
 }

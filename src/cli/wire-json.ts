@@ -1,6 +1,6 @@
 import { type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
 
-/** The protobuf JSON of a response: every field present, so that scripts need not guess. */
+/** The protobuf JSON of a response, as SPIRE prints it: names in snake_case, every field present. */
 export function json<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): unknown {
-  return toJson(schema, message, { alwaysEmitImplicit: true });
+  return toJson(schema, message, { alwaysEmitImplicit: true, useProtoFieldName: true });
 }

@@ -1,7 +1,8 @@
 import { TouchmarkError } from '../../errors.js';
 import { type RpcChannel, unixChannel } from '../../rpc/channel.js';
-import { isRpcError } from '../../rpc/rpc-error.js';
 import { parseEndpointAddress } from '../../spiffe/endpoint-address.js';
+import { unreachable } from '../call-defaults.js';
+import { instancePath } from '../instance.js';
 import type { Flag, VerbContext } from '../verb.js';
 
 export const workloadFlags: readonly Flag[] = [
@@ -12,6 +13,11 @@ export const workloadFlags: readonly Flag[] = [
     default: '/run/touchmark/agent/public/api.sock',
     env: ['SPIFFE_ENDPOINT_SOCKET', 'TOUCHMARK_AGENT_SOCKET'],
   },
+  {
+    name: 'instance',
+    type: 'string',
+    doc: 'Name put for %i into $TOUCHMARK_AGENT_SOCKET_TEMPLATE, to reach one of several agents.',
+  },
 ];
 
 export const adminFlags: readonly Flag[] = [
@@ -21,6 +27,7 @@ export const adminFlags: readonly Flag[] = [
     doc: "The agent's operators' socket.",
     default: '/run/touchmark/agent/admin/api.sock',
     env: ['TOUCHMARK_AGENT_ADMIN_SOCKET'],
+    aliases: ['socketPath'],
   },
 ];
 
@@ -28,8 +35,10 @@ export const adminFlags: readonly Flag[] = [
 export const securityHeader = { 'workload.spiffe.io': 'true' };
 
 /** The path of the Workload API socket, as the flag or SPIFFE_ENDPOINT_SOCKET name it. */
-export function workloadSocket({ flags }: VerbContext): string {
-  const written = flags.string('socketPath');
+export function workloadSocket(context: VerbContext): string {
+  const written =
+    instancePath(context, ['TOUCHMARK_AGENT_SOCKET_TEMPLATE', 'SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE']) ??
+    context.flags.string('socketPath');
   if (written.startsWith('/')) return written;
   const address = parseEndpointAddress(written);
   if (address.kind === 'unix') return address.path;
@@ -42,10 +51,7 @@ export async function withAgent<T>(path: string, use: (channel: RpcChannel) => P
   try {
     return await use(channel);
   } catch (error) {
-    if (!isRpcError(error, 'UNAVAILABLE') || error.code) throw error;
-    throw new TouchmarkError('agent_unreachable', `cannot reach an agent at ${path}: ${error.message}`, {
-      cause: error,
-    });
+    throw unreachable('agent_unreachable', `an agent at ${path}`, error);
   } finally {
     channel.close();
   }

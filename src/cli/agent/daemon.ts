@@ -21,9 +21,30 @@ const keyFlags: readonly KeyFlag[] = [
     type: 'string',
     doc: 'Instead of attestation.join_token_file.',
   },
+  {
+    name: 'insecureBootstrap',
+    key: 'insecure_bootstrap',
+    type: 'boolean',
+    doc: 'Instead of insecure_bootstrap.',
+  },
+  {
+    name: 'allowUnauthenticatedVerifiers',
+    key: 'allow_unauthenticated_verifiers',
+    type: 'boolean',
+    doc: 'Instead of allow_unauthenticated_verifiers.',
+  },
   { name: 'logLevel', key: 'log.level', type: 'string', doc: 'Instead of log.level.' },
   { name: 'logFormat', key: 'log.format', type: 'string', doc: 'Instead of log.format.' },
 ];
+
+/** SPIRE's flags that have no place here, and what to do instead. */
+const refused: Readonly<Record<string, string>> = {
+  joinToken:
+    'others could read a secret on a command line: write the token to a file and give -joinTokenFile',
+  logFile: 'the log goes to standard error, where the service manager keeps it',
+  trustBundleUrl: 'fetch the bundle by means that you trust and give -trustBundle',
+  trustBundleFormat: 'the form of -trustBundle is recognised by itself',
+};
 
 function load({ flags, environment }: VerbContext) {
   const file = flags.string('config');
@@ -38,6 +59,7 @@ const run: Verb = {
   summary: 'Run the agent.',
   example: 'touchmark-agent run -config /etc/touchmark/agent.toml',
   flags: [...configFlags(DEFAULT_CONFIG), ...keyFlags],
+  refused,
   run: async (context) => {
     const config = configOrThrow(load(context));
     const log = daemonLog(config.log, context.environment);
@@ -51,6 +73,7 @@ const validate: Verb = {
   summary: 'Check a configuration file and print every problem.',
   example: 'touchmark-agent validate -config agent.toml',
   flags: [...configFlags(DEFAULT_CONFIG), ...keyFlags],
+  refused,
   run: async (context) => {
     const { problems } = load(context);
     const lines = problems.map(formatProblem);

@@ -14,6 +14,7 @@ const flags: readonly Flag[] = [
   { name: 'attest', type: 'string', doc: 'TPMS_ATTEST, as the chip signed it.', required: true },
   { name: 'signature', type: 'string', doc: 'TPMT_SIGNATURE.', required: true },
   { name: 'key', type: 'string', doc: 'The attestation key, TPMT_PUBLIC or TPM2B_PUBLIC.', required: true },
+  { name: 'select', type: 'string', doc: 'The PCRs that were asked for, as sha256:0,1,7.' },
   { name: 'nonce', type: 'string', doc: 'What was asked to be quoted along, hex.' },
   {
     name: 'pcrs',

@@ -162,7 +162,8 @@ const purge: Verb = {
     withServer(context, async (api) => {
       const before = Date.now() / 1000 - context.flags.integer('expiredFor');
       const gone = (await agents(context.flags, api)).filter(
-        (agent) => !agent.banned && agent.canReattest === false && Number(agent.x509svidExpiresAt) < before,
+        // A ban ends with the record, so banned agents stay.
+        (agent) => !agent.banned && Number(agent.x509svidExpiresAt) < before,
       );
       const dry = context.flags.boolean('dryRun');
       if (!dry) for (const agent of gone) await api.agent.deleteAgent(agent.id ? { id: agent.id } : {});

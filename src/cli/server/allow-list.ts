@@ -8,7 +8,7 @@ export interface AllowedRow {
 
 /**
  * A list of chips: a line is a hash, then an optional name, then labels key=value; # begins a remark.
- * @throws TouchmarkError `config_invalid` with every bad line
+ * @throws TouchmarkError `data_invalid` with every bad line
  */
 export function readAllowList(file: string, text: string): AllowedRow[] {
   const problems: string[] = [];
@@ -26,7 +26,7 @@ export function readAllowList(file: string, text: string): AllowedRow[] {
       { ekHash: ekHash.toLowerCase(), name: names[0] ?? '', labels: Object.fromEntries(labels.map(pair)) },
     ];
   });
-  if (problems.length > 0) throw new TouchmarkError('config_invalid', problems.join('\n'));
+  if (problems.length > 0) throw new TouchmarkError('data_invalid', problems.join('\n'));
   return rows;
 }
 

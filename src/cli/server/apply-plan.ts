@@ -1,7 +1,7 @@
 import { makeSpiffeId, parseTrustDomain } from '../../spiffe/id.js';
 import { formatSelector } from '../../spiffe/selector.js';
 import type { Entry } from '../../wire/gen/spire/types_pb.js';
-import type { EntryManifest } from '../manifest.js';
+import type { EntryManifest } from '../entry-fields.js';
 
 /** What has to be done so that the server has what the manifest says. */
 export interface Plan {
@@ -26,6 +26,19 @@ export function planEntries(manifests: readonly EntryManifest[], existing: reado
     }
   }
   return { create, update, unchanged };
+}
+
+/** Sentences about manifests that mean one entry and so would fight over it. */
+export function declaredTwice(manifests: readonly EntryManifest[]): string[] {
+  const seen = new Set<string>();
+  return manifests.flatMap((manifest) => {
+    const key = keyOf(manifest);
+    if (!seen.has(key)) {
+      seen.add(key);
+      return [];
+    }
+    return [`${manifest.spiffeId} is declared twice with the same parent and selectors`];
+  });
 }
 
 function keyOf(manifest: Pick<EntryManifest, 'spiffeId' | 'parentId' | 'selectors'>): string {

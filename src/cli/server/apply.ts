@@ -1,12 +1,13 @@
-import { readFile } from 'node:fs/promises';
 import { formatProblem, type Problem } from '../../config/problem.js';
 import { TouchmarkError } from '../../errors.js';
-import { pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/id.js';
 import { formatSelector } from '../../spiffe/selector.js';
-import { type EntryManifest, readManifest } from '../manifest.js';
+import type { EntryManifest } from '../entry-fields.js';
+import { readManifest } from '../manifest.js';
+import { readText } from '../read-file.js';
 import type { Flag, Verb, VerbContext } from '../verb.js';
-import { type Plan, planEntries } from './apply-plan.js';
+import { declaredTwice, type Plan, planEntries } from './apply-plan.js';
 import { allPages, failures, type ServerApi, serverFlags, withServer } from './connect.js';
+import { entryMessage } from './entry-message.js';
 
 const fileFlag: Flag = {
   name: 'f',
@@ -23,13 +24,16 @@ const apply: Verb = {
   run: (context) =>
     withServer(context, async (api) => {
       const plan = await planOf(context, api);
-      const created = await api.entry.batchCreateEntry({
-        entries: plan.create.map((row) => message('', row)),
-      });
-      const updated = await api.entry.batchUpdateEntry({
-        entries: plan.update.map((row) => message(row.id, row.manifest)),
-      });
-      const failed = [...failures(created.results), ...failures(updated.results)];
+      const failed = [
+        ...(await inBatches(plan.create, async (rows) => {
+          const entries = rows.map((row) => entryMessage('', row));
+          return failures((await api.entry.batchCreateEntry({ entries })).results);
+        })),
+        ...(await inBatches(plan.update, async (rows) => {
+          const entries = rows.map((row) => entryMessage(row.id, row.manifest));
+          return failures((await api.entry.batchUpdateEntry({ entries })).results);
+        })),
+      ];
       report(context, plan, failed.length === 0 ? 'applied' : 'partly applied');
       if (failed.length > 0) throw new TouchmarkError('request_refused', failed.join('\n'));
       return 0;
@@ -49,6 +53,13 @@ const diff: Verb = {
     }),
 };
 
+/** No message grows with the size of the fleet. */
+async function inBatches<T>(rows: readonly T[], send: (rows: T[]) => Promise<string[]>): Promise<string[]> {
+  const failed: string[] = [];
+  for (let at = 0; at < rows.length; at += 500) failed.push(...(await send(rows.slice(at, at + 500))));
+  return failed;
+}
+
 async function planOf(context: VerbContext, api: ServerApi): Promise<Plan> {
   const manifests = await manifestsOf(context);
   const existing = await allPages(async (pageToken) => {
@@ -63,35 +74,14 @@ async function manifestsOf(context: VerbContext): Promise<EntryManifest[]> {
   const problems: Problem[] = [];
   const entries: EntryManifest[] = [];
   for (const file of context.flags.strings('f')) {
-    const source = file === '-' ? await context.readStdin() : await readFile(file, 'utf8');
+    const source = await readText(context, file);
     const read = readManifest(file, source);
     problems.push(...read.problems);
     entries.push(...read.entries);
   }
-  if (problems.length > 0) throw new TouchmarkError('config_invalid', problems.map(formatProblem).join('\n'));
+  const lines = [...problems.map(formatProblem), ...declaredTwice(entries)];
+  if (lines.length > 0) throw new TouchmarkError('data_invalid', lines.join('\n'));
   return entries;
-}
-
-function message(id: string, manifest: EntryManifest) {
-  const { spiffeId, parentId, expiresAt, selectors, ...rest } = manifest;
-  return {
-    ...rest,
-    id,
-    spiffeId: parts(spiffeId),
-    parentId: parts(parentId),
-    selectors: [...selectors],
-    federatesWith: [...manifest.federatesWith],
-    dnsNames: [...manifest.dnsNames],
-    expiresAt: BigInt(expiresAt),
-    additionalAttributes: {
-      disableX509SvidPrefetch: manifest.disableX509SvidPrefetch,
-      jwtSvidIncludeJti: manifest.jwtSvidIncludeJti,
-    },
-  };
-}
-
-function parts(id: SpiffeId) {
-  return { trustDomain: trustDomainOf(id), path: pathOf(id) };
 }
 
 function report({ out }: VerbContext, plan: Plan, word: string): void {

@@ -1,7 +1,12 @@
-import type { AuthorityState } from '../../wire/gen/spire/server/localauthority_pb.js';
+import { create } from '@bufbuild/protobuf';
+import {
+  type AuthorityState,
+  AuthorityStateSchema,
+  GetX509AuthorityStateResponseSchema,
+} from '../../wire/gen/spire/server/localauthority_pb.js';
 import { fields } from '../output.js';
-import type { Flag, Verb, VerbContext } from '../verb.js';
-import { type ServerApi, serverFlags, timeText, withServer } from './connect.js';
+import type { Flag, Verb } from '../verb.js';
+import { json, type ServerApi, serverFlags, timeText, withServer } from './connect.js';
 
 type Purpose = 'x509' | 'jwt';
 
@@ -15,10 +20,6 @@ function stateRows(state: AuthorityState | undefined): string {
   ];
   const upstream = state.upstreamAuthoritySubjectKeyId;
   return fields(upstream === '' ? rows : [...rows, ['  Upstream authority', upstream]]);
-}
-
-function stateJson(state: AuthorityState | undefined) {
-  return state && { authority_id: state.authorityId, expires_at: String(state.expiresAt) };
 }
 
 function show(purpose: Purpose): Verb {
@@ -36,7 +37,10 @@ function show(purpose: Purpose): Verb {
         const { active, prepared, old } = state;
         context.out.result({
           pretty: `Active:\n${stateRows(active)}\n\nPrepared:\n${stateRows(prepared)}\n\nOld:\n${stateRows(old)}`,
-          json: { active: stateJson(active), prepared: stateJson(prepared), old: stateJson(old) },
+          json: json(
+            GetX509AuthorityStateResponseSchema,
+            create(GetX509AuthorityStateResponseSchema, { active, prepared, old }),
+          ),
         });
         return 0;
       }),
@@ -107,7 +111,9 @@ function stepVerb(purpose: Purpose, step: Step): Verb {
         const state = await step.call(api, purpose, context.flags.string('authorityID'));
         context.out.result({
           pretty: `${step.done} ${purpose === 'jwt' ? 'JWT' : 'X.509'} authority:\n${stateRows(state)}`,
-          json: { authority: stateJson(state) },
+          json: {
+            [`${step.done.toLowerCase()}_authority`]: state ? json(AuthorityStateSchema, state) : null,
+          },
         });
         return 0;
       }),
@@ -130,7 +136,7 @@ function upstreamVerb(word: 'taint' | 'revoke', done: string): Verb {
         : 'Take an upstream root out of the bundle.',
     example: `touchmark-server upstreamauthority ${word} -subjectKeyID 4f0c…`,
     flags: [upstreamFlag, ...serverFlags],
-    run: (context: VerbContext) =>
+    run: (context) =>
       withServer(context, async ({ localAuthority }) => {
         const subjectKeyId = context.flags.string('subjectKeyID');
         const response =
@@ -138,7 +144,10 @@ function upstreamVerb(word: 'taint' | 'revoke', done: string): Verb {
             ? await localAuthority.taintX509UpstreamAuthority({ subjectKeyId })
             : await localAuthority.revokeX509UpstreamAuthority({ subjectKeyId });
         const id = response.upstreamAuthoritySubjectKeyId;
-        context.out.result({ pretty: `${done} upstream authority ${id}`, json: { subject_key_id: id } });
+        context.out.result({
+          pretty: `${done} upstream authority ${id}`,
+          json: { upstream_authority_subject_key_id: id },
+        });
         return 0;
       }),
   };

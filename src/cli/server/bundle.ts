@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
 import type { Bundle as OwnBundle } from '../../spiffe/bundle.js';
@@ -13,6 +12,7 @@ import {
   ListFederatedBundlesResponseSchema,
 } from '../../wire/gen/spire/server/bundle_pb.js';
 import { type Bundle, BundleSchema } from '../../wire/gen/spire/types_pb.js';
+import { readText } from '../read-file.js';
 import type { Flag, Verb, VerbContext } from '../verb.js';
 import { allPages, failures, json, type ServerApi, serverFlags, withServer } from './connect.js';
 import { count } from './entry-view.js';
@@ -104,7 +104,7 @@ const set: Verb = {
     withServer(context, async (api) => {
       const domain = trustDomainFromOperator(context.flags.string('id'));
       const path = context.flags.string('path');
-      const text = path === '' || path === '-' ? await context.readStdin() : await readFile(path, 'utf8');
+      const text = await readText(context, path === '' ? '-' : path);
       const bundle =
         context.flags.string('format') === 'spiffe'
           ? readBundleDocument(domain, text)

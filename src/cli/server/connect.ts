@@ -1,7 +1,7 @@
-import { TouchmarkError } from '../../errors.js';
+import type { DescService } from '@bufbuild/protobuf';
 import { unixChannel } from '../../rpc/channel.js';
-import { createRpcClient, type RpcClient } from '../../rpc/client.js';
-import { isRpcError } from '../../rpc/rpc-error.js';
+import type { RpcClient } from '../../rpc/client.js';
+import { RpcError } from '../../rpc/rpc-error.js';
 import { parseSpiffeId, pathOf, trustDomainOf } from '../../spiffe/id.js';
 import { parseSelector } from '../../spiffe/selector.js';
 import { Health } from '../../wire/gen/grpc/health_pb.js';
@@ -12,8 +12,11 @@ import { Entry } from '../../wire/gen/spire/server/entry_pb.js';
 import { LocalAuthority } from '../../wire/gen/spire/server/localauthority_pb.js';
 import { Logger } from '../../wire/gen/spire/server/logger_pb.js';
 import { SVID } from '../../wire/gen/spire/server/svid_pb.js';
+import { TrustDomain } from '../../wire/gen/spire/server/trustdomain_pb.js';
 import type { SPIFFEID, Status } from '../../wire/gen/spire/types_pb.js';
 import { Host } from '../../wire/gen/touchmark/host/v1/host_pb.js';
+import { boundedClient, unreachable } from '../call-defaults.js';
+import { instancePath } from '../instance.js';
 import type { Flag, VerbContext } from '../verb.js';
 
 export { json } from '../wire-json.js';
@@ -44,29 +47,29 @@ export interface ServerApi {
   readonly localAuthority: RpcClient<typeof LocalAuthority>;
   readonly logger: RpcClient<typeof Logger>;
   readonly svid: RpcClient<typeof SVID>;
+  readonly trustDomain: RpcClient<typeof TrustDomain>;
 }
 
 /** Opens the server's API for the length of one verb. */
 export async function withServer<T>(context: VerbContext, use: (api: ServerApi) => Promise<T>): Promise<T> {
   const path = socketPath(context);
   const channel = unixChannel(path);
+  const client = <S extends DescService>(service: S) => boundedClient(service, channel, context.signal);
   try {
     return await use({
-      agent: createRpcClient(Agent, channel),
-      bundle: createRpcClient(Bundle, channel),
-      debug: createRpcClient(Debug, channel),
-      entry: createRpcClient(Entry, channel),
-      health: createRpcClient(Health, channel),
-      host: createRpcClient(Host, channel),
-      localAuthority: createRpcClient(LocalAuthority, channel),
-      logger: createRpcClient(Logger, channel),
-      svid: createRpcClient(SVID, channel),
+      agent: client(Agent),
+      bundle: client(Bundle),
+      debug: client(Debug),
+      entry: client(Entry),
+      health: client(Health),
+      host: client(Host),
+      localAuthority: client(LocalAuthority),
+      logger: client(Logger),
+      svid: client(SVID),
+      trustDomain: client(TrustDomain),
     });
   } catch (error) {
-    if (!isRpcError(error, 'UNAVAILABLE')) throw error;
-    throw new TouchmarkError('server_unreachable', `cannot reach a server at ${path}: ${error.message}`, {
-      cause: error,
-    });
+    throw unreachable('server_unreachable', `a server at ${path}`, error);
   } finally {
     channel.close();
   }
@@ -101,7 +104,11 @@ export async function allPages<T>(fetch: (pageToken: string) => Promise<[T[], st
 /** The failed items of a batch answer, each with its sentence. */
 export function failures(results: readonly { status?: Status | undefined }[]): string[] {
   return results.flatMap(({ status }, index) =>
-    status && status.code !== 0 ? [`item ${index + 1}: ${status.message} (code ${status.code})`] : [],
+    status && status.code !== 0
+      ? [
+          `${results.length > 1 ? `item ${index + 1}: ` : ''}${status.message} (${new RpcError(status.code, '').rpc})`,
+        ]
+      : [],
   );
 }
 
@@ -111,12 +118,7 @@ export function timeText(unixSeconds: bigint | number): string {
   return seconds === 0 ? 'never' : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-function socketPath({ flags, environment }: VerbContext): string {
-  if (!flags.has('instance')) return flags.string('socketPath');
-  const template =
-    environment['TOUCHMARK_SERVER_SOCKET_TEMPLATE'] ?? environment['SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE'];
-  if (!template) {
-    throw new TouchmarkError('flag_invalid', '-instance needs $TOUCHMARK_SERVER_SOCKET_TEMPLATE to be set');
-  }
-  return template.replaceAll('%i', flags.string('instance'));
+function socketPath(context: VerbContext): string {
+  const variables = ['TOUCHMARK_SERVER_SOCKET_TEMPLATE', 'SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE'] as const;
+  return instancePath(context, variables) ?? context.flags.string('socketPath');
 }

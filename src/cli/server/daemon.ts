@@ -19,6 +19,11 @@ const keyFlags: readonly KeyFlag[] = [
   { name: 'logFormat', key: 'log.format', type: 'string', doc: 'Instead of log.format.' },
 ];
 
+/** SPIRE's flags that have no place here, and what to do instead. */
+const refused: Readonly<Record<string, string>> = {
+  logFile: 'the log goes to standard error, where the service manager keeps it',
+};
+
 function load({ flags, environment }: VerbContext) {
   const file = flags.string('config');
   return loadServerConfig(file, readConfigFile(file), {
@@ -32,6 +37,7 @@ const run: Verb = {
   summary: 'Run the server.',
   example: 'touchmark-server run -config /etc/touchmark/server.toml',
   flags: [...configFlags(DEFAULT_CONFIG), ...keyFlags],
+  refused,
   run: async (context) => {
     const config = configOrThrow(load(context));
     const log = daemonLog(config.log, context.environment);
@@ -45,6 +51,7 @@ const validate: Verb = {
   summary: 'Check a configuration file and print every problem.',
   example: 'touchmark-server validate -config server.toml',
   flags: [...configFlags(DEFAULT_CONFIG), ...keyFlags],
+  refused,
   run: async (context) => {
     const { problems } = load(context);
     const lines = problems.map(formatProblem);

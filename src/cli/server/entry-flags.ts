@@ -1,11 +1,9 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
-import { parseJson } from '../../spiffe/json.js';
-import type { EntrySchema } from '../../wire/gen/spire/types_pb.js';
+import { readText } from '../read-file.js';
 import type { Flag, FlagValues, VerbContext } from '../verb.js';
 import { idMessage, selectorMessages } from './connect.js';
-
-export type EntryInit = MessageInitShape<typeof EntrySchema>;
+import { readEntryData } from './entry-data.js';
+import type { EntryInit } from './entry-message.js';
 
 /** Flags that say what an entry is, for `entry create` and `entry update`. */
 export const entryFlags: readonly Flag[] = [
@@ -24,23 +22,14 @@ export const entryFlags: readonly Flag[] = [
 ];
 
 /** The entries of a command line: one from the flags, or all of `-data FILE`. */
-export async function entriesOf(
-  context: VerbContext,
-  read: (path: string) => Promise<string>,
-): Promise<EntryInit[]> {
+export async function entriesOf(context: VerbContext): Promise<EntryInit[]> {
   const { flags } = context;
   if (!flags.has('data')) return [entryFromFlags(flags)];
   const path = flags.string('data');
-  const text = path === '-' ? await context.readStdin() : await read(path);
-  const document = parseJson(text) as { entries?: unknown };
-  const items = Array.isArray(document) ? document : document?.entries;
-  if (!Array.isArray(items)) {
-    throw new TouchmarkError('flag_invalid', `${path} holds no list of entries under "entries"`);
-  }
-  return items.map((item) => entryFromData(item as Record<string, unknown>));
+  return readEntryData(path, await readText(context, path));
 }
 
-export function entryFromFlags(flags: FlagValues): EntryInit {
+function entryFromFlags(flags: FlagValues): EntryInit {
   for (const name of ['spiffeID', 'parentID']) {
     if (!flags.has(name)) throw new TouchmarkError('flag_invalid', `-${name} is required`);
   }
@@ -65,30 +54,5 @@ export function entryFromFlags(flags: FlagValues): EntryInit {
       disableX509SvidPrefetch: flags.boolean('disableX509SVIDPrefetch'),
       jwtSvidIncludeJti: flags.boolean('jwtSVIDIncludeJTI'),
     },
-  };
-}
-
-/** One item of SPIRE's registration file: IDs as text, selectors as objects or text, names in snake_case. */
-function entryFromData(item: Record<string, unknown>): EntryInit {
-  const text = (name: string) => (typeof item[name] === 'string' ? (item[name] as string) : '');
-  const number = (name: string) => (typeof item[name] === 'number' ? (item[name] as number) : 0);
-  const texts = (name: string) => (Array.isArray(item[name]) ? (item[name] as unknown[]).map(String) : []);
-  const selectors = Array.isArray(item['selectors']) ? (item['selectors'] as unknown[]) : [];
-  return {
-    id: text('entry_id') || text('id'),
-    spiffeId: idMessage(text('spiffe_id')),
-    parentId: idMessage(text('parent_id')),
-    selectors: selectors.map((row) =>
-      typeof row === 'string' ? (selectorMessages([row])[0] ?? {}) : (row as { type: string; value: string }),
-    ),
-    x509SvidTtl: number('x509_svid_ttl'),
-    jwtSvidTtl: number('jwt_svid_ttl'),
-    dnsNames: texts('dns_names'),
-    federatesWith: texts('federates_with'),
-    admin: item['admin'] === true,
-    downstream: item['downstream'] === true,
-    storeSvid: item['store_svid'] === true,
-    hint: text('hint'),
-    expiresAt: BigInt(number('entry_expiry') || number('expires_at')),
   };
 }

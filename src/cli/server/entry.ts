@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
+import { parseJson } from '../../spiffe/json.js';
 import {
   BatchCreateEntryResponseSchema,
   BatchDeleteEntryResponseSchema,
@@ -9,6 +9,7 @@ import {
   ListEntriesResponseSchema,
 } from '../../wire/gen/spire/server/entry_pb.js';
 import type { Entry } from '../../wire/gen/spire/types_pb.js';
+import { readText } from '../read-file.js';
 import type { Flag, FlagValues, Verb, VerbContext } from '../verb.js';
 import {
   allPages,
@@ -20,11 +21,10 @@ import {
   serverFlags,
   withServer,
 } from './connect.js';
-import { entriesOf, entryFlags, entryFromFlags } from './entry-flags.js';
+import { entriesOf, entryFlags } from './entry-flags.js';
 import { count, entriesText } from './entry-view.js';
 import { matchBehaviour, matchFlags } from './match-flags.js';
 
-const read = (path: string) => readFile(path, 'utf8');
 const dataFlag: Flag = {
   name: 'data',
   type: 'string',
@@ -53,7 +53,7 @@ const createVerb: Verb = {
 
 async function createEntries(context: VerbContext, api: ServerApi): Promise<number> {
   const flags = context.flags.boolean('node') ? await asNodeAlias(context.flags, api) : context.flags;
-  const entries = await entriesOf({ ...context, flags }, read);
+  const entries = await entriesOf({ ...context, flags });
   const response = await api.entry.batchCreateEntry({ entries });
   const made = response.results.flatMap(({ status, entry }) => (status?.code === 0 && entry ? [entry] : []));
   context.out.result({
@@ -88,9 +88,7 @@ const updateVerb: Verb = {
       if (!context.flags.has('data') && !context.flags.has('entryID')) {
         throw new TouchmarkError('flag_invalid', '-entryID is required');
       }
-      const entries = context.flags.has('data')
-        ? await entriesOf(context, read)
-        : [entryFromFlags(context.flags)];
+      const entries = await entriesOf(context);
       const response = await api.entry.batchUpdateEntry({ entries });
       const changed = response.results.flatMap(({ status, entry }) =>
         status?.code === 0 && entry ? [entry] : [],
@@ -185,10 +183,11 @@ async function idsOf(context: VerbContext): Promise<string[]> {
   }
   if (flags.has('entryID')) return [flags.string('entryID')];
   const path = flags.string('file');
-  const document: unknown = JSON.parse(path === '-' ? await context.readStdin() : await read(path));
-  const ids = Array.isArray(document) ? document : (document as { ids?: unknown })?.ids;
-  if (!Array.isArray(ids)) throw new TouchmarkError('flag_invalid', `${path} holds no list of ids`);
-  return ids.map(String);
+  const document = parseJson(await readText(context, path)) as { ids?: unknown };
+  const ids: unknown = Array.isArray(document) ? document : document?.ids;
+  if (!Array.isArray(ids) || !ids.every((id) => typeof id === 'string'))
+    throw new TouchmarkError('data_invalid', `${path} holds no list of entry ids under "ids"`);
+  return ids;
 }
 
 function filterOf(flags: FlagValues) {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
 import {
@@ -7,6 +6,7 @@ import {
   HostRecordSchema,
   ListHostsResponseSchema,
 } from '../../wire/gen/touchmark/host/v1/host_pb.js';
+import { readText } from '../read-file.js';
 import type { Argument, Flag, Verb, VerbContext } from '../verb.js';
 import { readAllowList } from './allow-list.js';
 import { allPages, failures, json, type ServerApi, serverFlags, withServer } from './connect.js';
@@ -135,7 +135,7 @@ async function allowed(context: VerbContext) {
   }
   const labels = readLabels(flags.strings('label'));
   if (args[0] !== undefined) return [{ ekHash: args[0], name: flags.string('name'), labels }];
-  const text = path === '-' ? await context.readStdin() : await readFile(path, 'utf8');
+  const text = await readText(context, path);
   return readAllowList(path, text).map((row) => ({ ...row, labels: { ...labels, ...row.labels } }));
 }
 

@@ -5,6 +5,7 @@ import { authorityVerbs } from './authority.js';
 import { bundleVerbs } from './bundle.js';
 import { daemonVerbs } from './daemon.js';
 import { entryVerbs } from './entry.js';
+import { federationVerbs } from './federation.js';
 import { hostVerbs } from './host.js';
 import { mintVerbs } from './mint.js';
 import { operateVerbs } from './operate.js';
@@ -19,6 +20,7 @@ export const program: Program = {
     ...applyVerbs,
     ...agentVerbs,
     ...bundleVerbs,
+    ...federationVerbs,
     ...mintVerbs,
     ...authorityVerbs,
     ...operateVerbs,
