@@ -25,7 +25,13 @@ if (files.length === 0) {
   process.exit(1);
 }
 const concurrency = suite === 'unit' ? [] : ['--test-concurrency=1'];
-const run = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...concurrency, ...files], {
-  stdio: 'inherit',
-});
+// A test that hangs is a failure, not a night without a result.
+const timeout = '--test-timeout=300000';
+const run = spawnSync(
+  process.execPath,
+  ['--enable-source-maps', '--test', timeout, ...concurrency, ...files],
+  {
+    stdio: 'inherit',
+  },
+);
 process.exit(run.status ?? 1);
