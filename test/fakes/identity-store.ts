@@ -1,5 +1,5 @@
-import { createIdentityStore, type FedIdentityStore } from '../../src/agent/identity-store.js';
-import type { ServerApi, SignRequest, SignResult } from '../../src/agent/server-api.js';
+import { createIdentityStore, type FedIdentityStore } from '../../src/agent/identities/identity-store.js';
+import type { ServerApi, SignRequest, SignResult } from '../../src/agent/server/api.js';
 import { type Clock, systemClock } from '../../src/clock.js';
 import { TouchmarkError } from '../../src/errors.js';
 import { silentLogger } from '../../src/log.js';

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { Dial, ServerChannel } from '../../src/agent/channel.js';
 import type {
   EntriesMessage,
   NodeSvid,
@@ -7,7 +6,8 @@ import type {
   SessionHello,
   SessionMessage,
   SessionStream,
-} from '../../src/agent/server-api.js';
+} from '../../src/agent/server/api.js';
+import type { Dial, ServerChannel } from '../../src/agent/server/channel.js';
 import type { Clock } from '../../src/clock.js';
 import { TouchmarkError } from '../../src/errors.js';
 import type { Bundle } from '../../src/spiffe/bundle.js';
