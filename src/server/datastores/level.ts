@@ -144,10 +144,19 @@ class LevelDatastore implements Datastore {
     this.#torn = undefined;
   }
 
-  /** Runs alone. The probe comes first, so that a full disk does not cost the open database. */
+  /** Runs alone. */
   async #recover(): Promise<void> {
+    try {
+      await this.#reopen();
+    } catch (error) {
+      throw this.#translated(error);
+    }
+  }
+
+  /** The probe comes first, so that a full disk does not cost the open database. */
+  async #reopen(): Promise<void> {
     const refused = await probeSpace(this.#path, await bytesToReopen(this.#path));
-    if (refused !== undefined) throw this.#translated(refused);
+    if (refused !== undefined) throw refused;
     const old = this.#db;
     this.#db = undefined;
     await old?.close();
@@ -156,7 +165,7 @@ class LevelDatastore implements Datastore {
       await this.#takeBack(db);
     } catch (error) {
       await db.close().catch(() => {});
-      throw this.#translated(error);
+      throw error;
     }
     this.#db = db;
     this.#torn = undefined;

@@ -93,6 +93,22 @@ describe('a write that failed half-way', () => {
     assert.equal(await store.commit([meta('a', '1')]), 1);
   });
 
+  test('and whose directory is gone has a sentence, and reading goes on', async () => {
+    const path = fresh();
+    await using store = await openLevelDatastore(path);
+    await store.commit([meta('a', '1')]);
+    script(refused);
+    await rm(path, { recursive: true });
+    for (let times = 0; times < 2; times += 1) {
+      await assert.rejects(store.commit([meta('a', '2')]), {
+        code: 'datastore_failed',
+        message: new RegExp(`^the datastore failed: ENOENT: .*'${path}'$`),
+      });
+    }
+    script();
+    assert.equal((await store.get('meta', 'a'))?.value.value, '1');
+  });
+
   test('does not disturb those who read meanwhile', async () => {
     await using store = await openLevelDatastore(fresh());
     await store.commit([meta('a', '1')]);
