@@ -41,9 +41,10 @@ function rootsOf(source: string, lineCounter: LineCounter, complain: Complain): 
     return [...documents].flatMap((document) => {
       for (const error of document.errors)
         complain(error.pos[0], error.message.split('\n')[0]?.replace(/ at line .*/, '') ?? '');
-      if (document.errors.length > 0 || document.contents === null) return [];
-      const before = document.contents as Node;
-      return refuseAliases(before, complain) ? [before] : [];
+      const root = document.contents as Node | null;
+      const empty = root === null || (isScalar(root) && root.value === null);
+      if (document.errors.length > 0 || empty) return [];
+      return refuseAliases(root, complain) ? [root] : [];
     });
   } catch (error) {
     // Brackets nested deeper than the parser's stack.

@@ -29,7 +29,7 @@ const filterFlags: readonly Flag[] = [
   {
     name: 'expiresBefore',
     type: 'string',
-    doc: 'Only agents whose SVID ends before, "2006-01-02 15:04:05 -0700 -07".',
+    doc: 'Only agents whose SVID ends before, 2006-01-02T15:04:05Z or "2006-01-02 15:04:05 -0700 -07".',
   },
 ];
 
@@ -44,10 +44,20 @@ function filterOf(flags: FlagValues) {
         }
       : {}),
     byAttestationType: flags.string('attestationType'),
-    byExpiresBefore: flags.string('expiresBefore'),
+    byExpiresBefore: goTime(flags.string('expiresBefore')),
     ...(flags.has('canReattest') ? { byCanReattest: flags.boolean('canReattest') } : {}),
     ...(flags.has('banned') ? { byBanned: flags.boolean('banned') } : {}),
   };
+}
+
+/** RFC 3339 as the server's API wants it; anything else is left to the server. */
+function goTime(text: string): string {
+  const moment = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(moment)) return text;
+  return new Date(moment)
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, ' +0000 +00');
 }
 
 function agents(flags: FlagValues, api: ServerApi): Promise<Agent[]> {

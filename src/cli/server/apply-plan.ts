@@ -70,7 +70,7 @@ function asManifest(entry: Entry): EntryManifest {
 /** `x509SvidTtl: 0 -> 600`, one line for each field that differs. */
 function differences(from: EntryManifest, to: EntryManifest): string[] {
   const ignored = new Set(['spiffeId', 'parentId', 'selectors']);
-  return (Object.keys(to) as (keyof EntryManifest)[])
+  return (Object.keys(from) as (keyof EntryManifest)[])
     .filter((name) => !ignored.has(name) && JSON.stringify(from[name]) !== JSON.stringify(to[name]))
     .map((name) => `${name}: ${JSON.stringify(from[name])} -> ${JSON.stringify(to[name])}`);
 }

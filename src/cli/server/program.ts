@@ -7,6 +7,7 @@ import { daemonVerbs } from './daemon.js';
 import { entryVerbs } from './entry.js';
 import { federationVerbs } from './federation.js';
 import { hostVerbs } from './host.js';
+import { enrolVerbs } from './host-enrol.js';
 import { mintVerbs } from './mint.js';
 import { operateVerbs } from './operate.js';
 
@@ -16,6 +17,7 @@ export const program: Program = {
   verbs: [
     ...daemonVerbs,
     ...hostVerbs,
+    ...enrolVerbs,
     ...entryVerbs,
     ...applyVerbs,
     ...agentVerbs,
