@@ -82,7 +82,7 @@ function selectionOf(attest: Uint8Array): PcrSelection | undefined {
 function readSelection(written: string): PcrSelection {
   const [bank = '', list = ''] = written.split(':');
   const pcrs = list.split(',').map(Number);
-  if (!isHashName(bank) || !pcrs.every((pcr) => Number.isInteger(pcr) && pcr >= 0 && pcr < 24)) {
+  if (!isHashName(bank) || !/^\d{1,2}(,\d{1,2})*$/.test(list) || pcrs.some((pcr) => pcr >= 24)) {
     throw new TouchmarkError('flag_invalid', `-select ${JSON.stringify(written)} is not bank:0,1,7`);
   }
   return { bank, pcrs: pcrs.sort((a, b) => a - b) };

@@ -22,6 +22,8 @@ export function readAllowList(file: string, text: string): AllowedRow[] {
     const labels = rest.filter((word) => word.includes('='));
     const names = rest.filter((word) => !word.includes('='));
     if (names.length > 1) problems.push(`${file}:${index + 1}:1: more than one name: ${names.join(' ')}`);
+    for (const word of labels.filter((label) => label.startsWith('=')))
+      problems.push(`${file}:${index + 1}:1: ${JSON.stringify(word)} is not key=value`);
     return [
       { ekHash: ekHash.toLowerCase(), name: names[0] ?? '', labels: Object.fromEntries(labels.map(pair)) },
     ];
