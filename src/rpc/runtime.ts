@@ -1,3 +1,4 @@
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../clock.js';
 import { TouchmarkError } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -103,7 +104,7 @@ function stackOf(error: unknown): string {
  * grpc-js offers no way to reset a stream; its server call keeps the HTTP/2 stream in `call.stream`. Where that is gone
  * in a later version the whole connection is closed instead: the bound holds either way, and a test tells.
  */
-function http2StreamOf(surface: object): { close(code: number): void } | undefined {
+export function http2StreamOf(surface: object): ServerHttp2Stream | undefined {
   const stream = (surface as { call?: { stream?: { close?: unknown } } }).call?.stream;
-  return typeof stream?.close === 'function' ? (stream as { close(code: number): void }) : undefined;
+  return typeof stream?.close === 'function' ? (stream as ServerHttp2Stream) : undefined;
 }

@@ -1,13 +1,24 @@
 import type { Socket } from 'node:net';
 import type { DescService } from '@bufbuild/protobuf';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import {
+  Server,
+  ServerCredentials,
+  type ServerInterceptingCall,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
 import type { Clock } from '../clock.js';
 import { TouchmarkError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { adapt } from './adapter.js';
+import { type Backlog, type BacklogLimits, createBacklog } from './backlog.js';
 import type { Interceptor, ServiceImpl } from './call.js';
-import { type Connection, type ConnectionLimits, createConnections } from './connections.js';
-import { createRuntime } from './runtime.js';
+import {
+  type Connection,
+  type ConnectionLimits,
+  type Connections,
+  createConnections,
+} from './connections.js';
+import { createRuntime, http2StreamOf } from './runtime.js';
 
 export interface RpcServerOptions<C> {
   readonly clock: Clock;
@@ -19,6 +30,8 @@ export interface RpcServerOptions<C> {
   readonly maxRequestBytes?: number;
   /** Other limits by method path. None may be above 4 MiB. */
   readonly maxRequestBytesOf?: Readonly<Record<string, number>>;
+  /** Bytes of messages that have not arrived whole; default 256 MiB in all, 32 MiB on one connection. */
+  readonly backlog?: BacklogLimits;
   /** Calls that may run on one connection; default 256. */
   readonly maxCallsPerConnection?: number;
   /** How long a stream's message may wait for its reader; default 30 s. */
@@ -72,7 +85,8 @@ export function createRpcServer<C>(options: RpcServerOptions<C>): RpcServer<C> {
     maxRequestBytes: options.maxRequestBytes ?? MIB,
     maxRequestBytesOf: options.maxRequestBytesOf ?? {},
   });
-  const server = new Server(channelOptions(options));
+  const backlog = createBacklog<C>(options.backlog ?? { total: 256 * MIB, perConnection: 32 * MIB });
+  const server = new Server({ ...channelOptions(options), interceptors: [watching(connections, backlog)] });
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const services: DescService[] = [];
 
@@ -121,6 +135,16 @@ function channelOptions<C>(options: RpcServerOptions<C>): ConstructorParameters<
     'grpc.enable_channelz': 0,
     'grpc.keepalive_time_ms': keepaliveMs,
     'grpc.keepalive_timeout_ms': Math.min(KEEPALIVE_TIMEOUT_MS, keepaliveMs),
+  };
+}
+
+/** Changes nothing about a call: here alone its stream is known before its first message is read. */
+function watching<C>(connections: Connections<C>, backlog: Backlog<C>): ServerInterceptor {
+  return (_method, call) => {
+    const connection = connections.byToken(call.getPeer());
+    const stream = http2StreamOf({ call });
+    if (connection !== undefined && stream !== undefined) backlog.watch(stream, connection);
+    return call as ServerInterceptingCall;
   };
 }
 
