@@ -180,6 +180,10 @@ export const errorTable = {
   ),
   credential_too_long: row('INTERNAL', 'Use credentials of 32 bytes.'),
   // tpm: quotes
+  quote_pcr_values: row(
+    'PERMISSION_DENIED',
+    'Send the values of the quoted PCRs as they were when quoted, or none.',
+  ),
   quote_signature_scheme: row(
     'PERMISSION_DENIED',
     'Quote with the scheme that is fixed in the attestation key.',

@@ -30,7 +30,7 @@ export interface EvidenceInput {
 
 export interface EvidenceFacts {
   quote: QuoteFacts;
-  /** Values of the quoted PCRs, if those sent reproduce the quoted digest; else absent, and only the digest is known. */
+  /** Values of the quoted PCRs, which reproduce the quoted digest; absent when none were sent: then only the digest is known. */
   pcrValues?: PcrValues;
 }
 
@@ -58,19 +58,27 @@ export function verifyEvidence({
     ak,
     expected: derivedValues ? { ...expected, pcrValues: derivedValues } : expected,
   });
-  const pcrValues = derivedValues ?? authenticatedValues(evidence.pcrValues, quote);
-  return pcrValues ? { quote, pcrValues } : { quote };
+  if (derivedValues) return { quote, pcrValues: derivedValues };
+  if (evidence.pcrValues.length === 0) return { quote };
+  return { quote, pcrValues: authenticatedValues(evidence.pcrValues, quote) };
 }
 
-/** The values sent beside a quote are hints; they count only if, for exactly the quoted PCRs, they give the quoted digest. */
-export function authenticatedValues(values: readonly PcrValue[], quote: QuoteFacts): PcrValues | undefined {
+/**
+ * The values sent beside a quote: for exactly the quoted PCRs, and only if they give the quoted digest. An agent whose registers moved
+ * meanwhile sends none; values that do not fit were changed on the way.
+ * @throws TouchmarkError `quote_pcr_values`
+ */
+export function authenticatedValues(values: readonly PcrValue[], quote: QuoteFacts): PcrValues {
   const byIndex = new Map(values.map(({ index, value }) => [index, value]));
-  const quoted = new Map([...byIndex].filter(([index]) => quote.selection.pcrs.includes(index)));
+  if (values.length === quote.selection.pcrs.length && givesDigest(byIndex, quote)) return byIndex;
+  throw new TouchmarkError('quote_pcr_values', 'the PCR values beside the quote do not give its digest');
+}
+
+function givesDigest(values: PcrValues, quote: QuoteFacts): boolean {
   try {
-    const digest = pcrDigest(quote.digestHash, quote.selection, quoted);
-    return sameBytes(digest, quote.pcrDigest) ? quoted : undefined;
+    return sameBytes(pcrDigest(quote.digestHash, quote.selection, values), quote.pcrDigest);
   } catch (error) {
-    if (error instanceof TouchmarkError) return undefined; // a value is missing or of another size
+    if (error instanceof TouchmarkError) return false; // a value is missing or of another size
     throw error;
   }
 }

@@ -147,7 +147,7 @@ test(`bytes changed anywhere in a valid attestation are never accepted and never
   assert.equal(judge(message, anchors).quote.resetCount, 1);
 });
 
-test(`changed PCR values never count as those of the quote (seed ${SEED})`, async () => {
+test(`changed PCR values are refused (seed ${SEED})`, async () => {
   const { message, anchors } = await honest();
   assert.equal(judge(message, anchors).pcrValues?.size, 3);
   const next = random(SEED + 1);
@@ -161,11 +161,7 @@ test(`changed PCR values never count as those of the quote (seed ${SEED})`, asyn
     if (next(3) === 0) victim.index = 8 + next(12);
     else victim.value[next(32)] = 1 + next(255);
     const changed = { ...message, evidence: { ...message.evidence, pcrValues } };
-    try {
-      assert.equal(judge(changed, anchors).pcrValues, undefined);
-    } catch (error) {
-      assert.ok(error instanceof TouchmarkError, String(error)); // indices out of order
-    }
+    assert.throws(() => judge(changed, anchors), TouchmarkError);
   }
 });
 

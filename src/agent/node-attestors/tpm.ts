@@ -4,8 +4,10 @@ import { checkChallenge } from '../../attest/check-messages.js';
 import type { Challenge, ChallengeCredential, Hello } from '../../attest/messages.js';
 import { attestationKeyUnique, quoteExtraData, transcript } from '../../attest/transcript.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
-import type { EndorsementKey, PcrBank, PcrSelection, TpmDevice } from '../../host/tpm.js';
+import type { EndorsementKey, PcrBank, PcrSelection, Quote, TpmDevice } from '../../host/tpm.js';
+import { parseQuote } from '../../tpm/attest.js';
 import { nameOf } from '../../tpm/name.js';
+import { pcrDigest } from '../../tpm/pcr.js';
 import { parsePublic } from '../../tpm/public.js';
 import { ChallengeSchema, EvidenceSchema, HelloSchema } from '../../wire/gen/touchmark/attest/v1/tpm_pb.js';
 import type { Answer, Attempt, NodeAttestor, NodeAttestorDeps } from './contract.js';
@@ -128,9 +130,8 @@ async function answer(tpm: TpmDevice, { keys, challenge, hash, unique }: Questio
     credentials.push(await tpm.activateCredential(ek.template, unique, credentialBlob, encryptedSecret));
   }
   const selection: PcrSelection = { bank: challenge.pcrBank as PcrBank, pcrs: challenge.pcrs };
-  const quote = await tpm.quote(unique, quoteExtraData(challenge.nonce, hash), selection);
-  // Read after the quote, so hints only: the server believes them where they reproduce the quoted digest.
-  const values = await tpm.pcrRead(selection);
+  const extraData = quoteExtraData(challenge.nonce, hash);
+  const { quote, values } = await quoteWithValues(tpm, unique, extraData, selection);
   const evidence = create(EvidenceSchema, {
     activationProof: activationProof(credentials, hash),
     attest: quote.attest,
@@ -138,6 +139,29 @@ async function answer(tpm: TpmDevice, { keys, challenge, hash, unique }: Questio
     pcrValues: [...values].sort(([a], [b]) => a - b).map(([index, value]) => ({ index, value })),
   });
   return { response: toBinary(EvidenceSchema, evidence), approvalCode: challenge.approvalCode };
+}
+
+const QUOTE_ATTEMPTS = 3;
+
+/**
+ * A quote together with the values that it is over. A register may be extended between the two commands (IMA does so with every
+ * new file), so both are taken again; after that the quote goes alone, for the server refuses values that do not fit.
+ */
+async function quoteWithValues(
+  tpm: TpmDevice,
+  unique: Uint8Array,
+  extraData: Uint8Array,
+  selection: PcrSelection,
+): Promise<{ quote: Quote; values: Map<number, Uint8Array> }> {
+  for (let attempt = 1; ; attempt++) {
+    const quote = await tpm.quote(unique, extraData, selection);
+    const values = await tpm.pcrRead(selection);
+    // The attestation key signs with SHA-256, which therefore also hashes the registers.
+    const fits =
+      Buffer.compare(parseQuote(quote.attest).pcrDigest, pcrDigest('sha256', selection, values)) === 0;
+    if (fits) return { quote, values };
+    if (attempt === QUOTE_ATTEMPTS) return { quote, values: new Map() };
+  }
 }
 
 /** The endorsement key whose Name, computed by us, is the one that the credential was made for. */

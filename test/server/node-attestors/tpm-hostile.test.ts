@@ -132,20 +132,12 @@ describe('what the tpm attestor refuses', () => {
     await using server = await chipWorld();
     const chip = genuine();
     const length = await answerLength(server, chip);
-    let accepted = 0;
     for (let at = 0; at < length; at += 3) {
       const answerBytes = (bytes: Uint8Array) => flip(bytes, at);
       const result = await attestChip(server, chip, { answerBytes }).catch((error: unknown) => error);
-      if (result instanceof Error) {
-        assert.ok(result instanceof TouchmarkError, `byte ${at}: ${result.stack}`);
-        continue;
-      }
-      // Only the PCR values, which are hints beside the quoted digest, may be wrong; then none of them is recorded.
-      accepted += 1;
-      assert.ok(at >= 256, `byte ${at} is part of what is proved`);
-      assert.deepEqual(server.registry.host(hashOf(chip))?.lastQuote?.pcrs, {});
+      assert.ok(result instanceof TouchmarkError, `byte ${at} was flipped: ${String(result)}`);
     }
-    assert.ok(accepted > 0);
+    assert.equal(server.registry.host(hashOf(chip)), undefined);
   });
 });
 
