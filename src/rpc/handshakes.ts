@@ -6,10 +6,12 @@ export interface Handshakes {
   begin(socket: Socket): boolean;
   /** The handshake of the connection from this address and port is over. */
   end(socket: Socket): void;
+  /** Nobody waits for those that are not over. */
+  destroyAll(): void;
 }
 
 export function createHandshakes(perAddress: number): Handshakes {
-  const byAddress = new Map<string, Set<number>>();
+  const byAddress = new Map<string, Map<number, Socket>>();
 
   function remove(address: string, port: number): void {
     const ports = byAddress.get(address);
@@ -22,13 +24,16 @@ export function createHandshakes(perAddress: number): Handshakes {
       // Read now: both are gone once the socket has closed.
       const { remoteAddress: address, remotePort: port } = socket;
       if (address === undefined || port === undefined) return false;
-      const ports = byAddress.get(address) ?? new Set();
+      const ports = byAddress.get(address) ?? new Map<number, Socket>();
       if (ports.size >= perAddress) return false;
-      ports.add(port);
+      ports.set(port, socket);
       byAddress.set(address, ports);
       socket.once('close', () => remove(address, port));
       return true;
     },
     end: (socket) => remove(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+    destroyAll() {
+      for (const ports of byAddress.values()) for (const socket of ports.values()) socket.destroy();
+    },
   };
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../log.js';
 import { createHandshakes } from './handshakes.js';
 import { peerChain } from './peer-chain.js';
 import type { RpcServer } from './server.js';
-import { keyOrDrop, type Listener } from './unix-listener.js';
+import { keyOrDrop, type Listener, stopAccepting } from './unix-listener.js';
 
 /** A key and its chain, leaf first, in PEM. */
 export interface TlsIdentity {
@@ -90,7 +90,11 @@ export async function listenTls<C>(options: TlsListenerOptions<C>): Promise<TlsL
   return {
     port: (server.address() as AddressInfo).port,
     rotate: (identity) => server.setSecureContext(contextOf(identity)),
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close() {
+      const closed = stopAccepting(server);
+      handshakes.destroyAll();
+      return closed;
+    },
   };
 }
 

@@ -26,29 +26,42 @@ export interface UnixListenerOptions<C> {
 }
 
 export interface Listener {
-  /** Stops accepting; connections that are there go on. */
+  /**
+   * Stops accepting, and drops who has connected but is not served yet. Resolves once nobody can connect any more; connections
+   * that are served go on and are not waited for.
+   */
   close(): Promise<void>;
 }
 
 /** @throws TouchmarkError `socket_path_invalid`, `socket_in_use` */
 export async function listenUnix<C>(options: UnixListenerOptions<C>): Promise<Listener> {
-  let pending = 0;
+  const pending = new Set<Socket>();
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: false }, (socket) => {
     socket.on('error', () => {});
-    if (pending >= (options.maxPending ?? 128)) {
+    if (pending.size >= (options.maxPending ?? 128)) {
       socket.destroy();
       return;
     }
-    pending += 1;
-    void introduce(options, socket).finally(() => {
-      pending -= 1;
-    });
+    pending.add(socket);
+    void introduce(options, socket).finally(() => pending.delete(socket));
   });
   server.on('error', (error) => options.log.error('a Unix listener failed', { error: messageOf(error) }));
   const { at } = options;
   if ('fd' in at) await listenOnFd(server, at.fd);
   else await listenOnPath(server, at.path, at.mode);
-  return { close: () => new Promise((resolve) => server.close(() => resolve())) };
+  return {
+    close() {
+      const closed = stopAccepting(server);
+      for (const socket of pending) socket.destroy();
+      return closed;
+    },
+  };
+}
+
+/** Node's own call-back for it comes only after the last connection has ended, which may be weeks later. */
+export function stopAccepting(server: Server): Promise<void> {
+  server.close();
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 async function introduce<C>(options: UnixListenerOptions<C>, socket: Socket): Promise<void> {

@@ -28,8 +28,6 @@ export interface RunningServer extends AsyncDisposable {
 
 /** Calls that are running may take this long to end when the server stops. */
 const GRACE_MS = 2000;
-/** And after that its listeners, in which strangers may hold half a handshake open. */
-const LISTENERS_MS = 200;
 
 /**
  * Serves when it resolves; the health service says so from then on. Dispose of it to stop.
@@ -58,11 +56,8 @@ async function open(parts: ContextParts, cleanup: Cleanup): Promise<RunningServe
   const listeners: Listener[] = [];
   cleanup.defer(async () => {
     health.set(false);
-    // A listener counts as closed when its last connection is, handshakes included: it stops accepting now, and is not
-    // waited for any longer than the calls are.
-    const closed = Promise.all(listeners.map((listener) => listener.close()));
+    await Promise.all(listeners.map((listener) => listener.close()));
     await Promise.all([servers.unix.close(GRACE_MS), servers.tls.close(GRACE_MS)]);
-    await atMost(closed, LISTENERS_MS, parts.clock);
   });
   const agents = await listenForAgents(context, servers);
   listeners.push(agents);
@@ -73,16 +68,6 @@ async function open(parts: ContextParts, cleanup: Cleanup): Promise<RunningServe
   context.audit.event('server_started', {});
   log.info('the server is ready', { trust_domain: config.trustDomain, ...addresses });
   return { context, addresses, [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose]() };
-}
-
-function atMost(wait: Promise<unknown>, ms: number, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = clock.after(ms, resolve);
-    void wait.finally(() => {
-      cancel();
-      resolve();
-    });
-  });
 }
 
 /** Runs until the signal fires, and tells the service manager how it goes. */

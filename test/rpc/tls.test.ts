@@ -224,3 +224,22 @@ test('an address that is taken is refused with a sentence', async (t) => {
   assert.ok(error instanceof TouchmarkError && error.code === 'server_socket_failed');
   assert.match(error.message, new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`));
 });
+
+test('a listener is closed at once: nobody connects any more, half a handshake is dropped, and who is served is served', async (t) => {
+  const served = await serveTls(t, identity(ca, '/spire/server'), counting);
+  const client = createRpcClient(Entry, served.channel());
+  assert.equal((await client.countEntries({})).count, 0);
+  const silent = netConnect(served.listener.port, '127.0.0.1');
+  await new Promise((resolve) => silent.once('connect', resolve));
+  // The server's side of it exists once a later connection has been answered.
+  assert.ok(!((await handshake(served.listener.port, {})) instanceof Error));
+  const dropped = new Promise((resolve) => silent.once('close', resolve).resume());
+  const started = Date.now();
+  await served.listener.close();
+  await dropped;
+  assert.ok(Date.now() - started < 1000);
+  const late = await handshake(served.listener.port, {});
+  assert.ok(late instanceof Error);
+  assert.equal((late as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+  assert.equal((await client.countEntries({})).count, 0);
+});

@@ -254,3 +254,38 @@ test('garbage, half requests and half-open connections leave it serving', async 
   assert.equal((await client.countEntries({})).count, 1);
   await until('their connections are gone', () => served.server.connectionCount === 1);
 });
+
+test('a listener is closed at once: who is being identified is dropped, and who is served is served', async (t) => {
+  const path = join(await temporaryFolder(t), 'api.sock');
+  const asked: (() => void)[] = [];
+  let dropped = 0;
+  const { server, opened } = listen(
+    { path, mode: 0o600 },
+    {
+      identify: async (fd) => {
+        if (asked.push(() => {}) > 1) await new Promise<void>((resolve) => asked.push(resolve));
+        return { fd, name: 'x' };
+      },
+      drop: () => {
+        dropped += 1;
+      },
+    },
+  );
+  const listener = await opened;
+  const channel = unixChannel(path);
+  t.after(async () => {
+    channel.close();
+    await server.close(0);
+  });
+  const client = createRpcClient(Entry, channel);
+  assert.equal((await client.countEntries({})).count, 1);
+  const waiting = await rawConnect(path);
+  await until('the second caller is being identified', () => asked.length === 3);
+  const ended = new Promise((resolve) => waiting.once('close', resolve).resume());
+  await listener.close();
+  await ended;
+  await assert.rejects(lstat(path), { code: 'ENOENT' });
+  assert.equal((await client.countEntries({})).count, 1);
+  asked[2]?.();
+  await until('it is dropped', () => dropped === 1);
+});

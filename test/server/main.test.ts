@@ -14,7 +14,7 @@ import { runServer, startServer } from '../../src/server/main.js';
 import { Health } from '../../src/wire/gen/grpc/health_pb.js';
 import { Entry } from '../../src/wire/gen/spire/server/entry_pb.js';
 import { memoryDatastore } from '../fakes/memory-datastore.js';
-import { startTestServer, testConfig } from '../fakes/test-server.js';
+import { attestJoinToken, startTestServer, testConfig } from '../fakes/test-server.js';
 import { entry, refused, stage } from './api/support.js';
 
 const surroundings = { log: silentLogger(), clock: systemClock };
@@ -139,4 +139,21 @@ test('a thousand silent connections keep nobody out', async (t) => {
   assert.equal((await on.operator(Entry).countEntries({})).count, 0);
   const agent = await on.agent();
   await on.as(agent, Entry).getAuthorizedEntries({});
+});
+
+test('a server with agents that are connected, idle or half-way in, stops promptly', async (t) => {
+  const server = await startTestServer();
+  const agents = await Promise.all(Array.from({ length: 3 }, () => attestJoinToken(server)));
+  const channels = agents.map(({ channel }) => channel);
+  t.after(async () => {
+    for (const channel of channels) channel.close();
+  });
+  for (const channel of channels) await createRpcClient(Entry, channel).getAuthorizedEntries({});
+  const silent = connect(server.port, '127.0.0.1').on('error', () => {});
+  await new Promise((resolve) => silent.once('connect', resolve));
+  const ended = new Promise((resolve) => silent.once('close', resolve).resume());
+  const started = Date.now();
+  await server.stop();
+  await ended;
+  assert.ok(Date.now() - started < 1000, `${Date.now() - started} ms`);
 });
