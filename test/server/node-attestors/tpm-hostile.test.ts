@@ -137,7 +137,7 @@ describe('what the tpm attestor refuses', () => {
       const result = await attestChip(server, chip, { answerBytes }).catch((error: unknown) => error);
       assert.ok(result instanceof TouchmarkError, `byte ${at} was flipped: ${String(result)}`);
     }
-    assert.equal(server.registry.host(hashOf(chip)), undefined);
+    assert.equal(server.registry.host(hashOf(chip))?.attestationNumber, 1, 'only the honest answer counted');
   });
 });
 
