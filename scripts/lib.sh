@@ -52,10 +52,19 @@ build() {
   npm run --silent build
 }
 
+# optional WHAT COMMAND...: goes on without WHAT, visibly; with CI=true everything must be there.
+optional() {
+  local what=$1
+  shift
+  "$@" && return 0
+  say "not to be had: $what"
+  [ "${CI:-}" != true ]
+}
+
 # A Go new enough for go-spiffe: the one at hand, or Debian's, which fetches a newer toolchain as a module.
 go_version=1.25.4
 need_go() {
-  need_packages go=golang-go
+  need_packages go=golang-go /etc/ssl/certs/ca-certificates.crt=ca-certificates
   local have
   have=$(go env GOVERSION | sed 's/^go//; s/[^0-9.].*//')
   if [ "$(printf '%s\n' "$go_version" "$have" | sort -V | head -1)" = "$go_version" ]; then GO=go; return 0; fi
