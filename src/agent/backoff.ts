@@ -13,13 +13,19 @@ export interface Backoff {
   readonly attempts: number;
 }
 
+/** Milliseconds to wait after so many attempts that failed before this one. */
+export function backoffMs(limits: BackoffLimits, attempts: number, random: () => number): number {
+  const ceiling = Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(attempts, 30));
+  return Math.round(ceiling / 2 + (ceiling / 2) * random());
+}
+
 export function createBackoff(limits: BackoffLimits, random: () => number = Math.random): Backoff {
   let attempts = 0;
   return {
     next() {
-      const ceiling = Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(attempts, 30));
+      const wait = backoffMs(limits, attempts, random);
       attempts += 1;
-      return Math.round(ceiling / 2 + (ceiling / 2) * random());
+      return wait;
     },
     reset() {
       attempts = 0;
@@ -28,6 +34,19 @@ export function createBackoff(limits: BackoffLimits, random: () => number = Math
       return attempts;
     },
   };
+}
+
+const SHORTEST_RENEWAL_MS = 1_000;
+
+/**
+ * When to replace what was received now: at half of what is left of its life, give or take a tenth, so that what was issued
+ * together is not renewed together; a second from now at the soonest.
+ * @param now Unix milliseconds, as is the result
+ * @param expiresAt Unix seconds
+ */
+export function renewalTime(now: number, expiresAt: number, random: () => number): number {
+  const left = expiresAt * 1000 - now;
+  return now + Math.max(SHORTEST_RENEWAL_MS, (left / 2) * (0.9 + 0.2 * random()));
 }
 
 /**

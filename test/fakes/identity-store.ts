@@ -61,43 +61,34 @@ export function fakeIdentityStore(options: FakeStoreOptions = {}): FakeIdentityS
     keyType: 'ec-p256',
     jwtCache: options.jwtCache ?? 100,
     ...(options.x509SoftLimit === undefined ? {} : { x509SoftLimit: options.x509SoftLimit }),
-    server: () => fakeServer(signer, authority, clock, (id) => store.entries().get(id)),
+    server: () => fakeServer(signer, authority, (id) => store.entries().get(id)),
   });
   const change = (full: boolean, upserts: Entry[], removed: string[]) => {
     revision += 1n;
     store.applyEntries({ epoch: 'test', revision, full, upserts, removed });
   };
 
-  return Object.defineProperties({} as FakeIdentityStore, {
-    ...Object.getOwnPropertyDescriptors(store),
-    ...Object.getOwnPropertyDescriptors({
-      authority,
-      server: signer,
-      put: (...entries: Entry[]) => change(false, entries, []),
-      remove: (...ids: string[]) => change(false, [], ids),
-      publish(federated: readonly Bundle[] = [], crls: readonly Uint8Array[] = []) {
-        const byDomain = new Map(federated.map((bundle) => [bundle.trustDomain, bundle]));
-        store.setBundles({ own: authority.bundle(), federated: byDomain, crls });
-      },
-      serve() {
-        store.setBundles({ own: authority.bundle(), federated: new Map(), crls: [] });
-        const id = parseSpiffeId('spiffe://example.org/spire/agent/join_token/one');
-        store.setStatus({
-          id,
-          phase: 'serving',
-          state: 'trusted',
-          connected: true,
-          lastContact: clock.now(),
-        });
-      },
-    }),
+  return Object.assign(store, {
+    authority,
+    server: signer,
+    put: (...entries: Entry[]) => change(false, entries, []),
+    remove: (...ids: string[]) => change(false, [], ids),
+    publish(federated: readonly Bundle[] = [], crls: readonly Uint8Array[] = []) {
+      const byDomain = new Map(federated.map((bundle) => [bundle.trustDomain, bundle]));
+      store.setBundles({ own: authority.bundle(), federated: byDomain, crls });
+    },
+    serve() {
+      store.setBundles({ own: authority.bundle(), federated: new Map(), crls: [] });
+      const id = parseSpiffeId('spiffe://example.org/spire/agent/join_token/one');
+      const lastContact = clock.now();
+      store.setStatus({ id, phase: 'serving', state: 'trusted', connected: true, lastContact });
+    },
   });
 }
 
 function fakeServer(
   signer: FakeSigner,
   authority: SigningAuthority,
-  clock: Clock,
   entry: (id: string) => Entry | undefined,
 ): Pick<ServerApi, 'signX509' | 'signJwt'> {
   const gate = async () => {
@@ -124,10 +115,8 @@ function fakeServer(
       await gate();
       if (found === undefined) throw new TouchmarkError('server_refused', `entry ${entryId} is not known`);
       const ttl = found.jwtSvidTtl || signer.jwtTtl;
-      const issuedAt = Math.floor(clock.now() / 1000);
       const jti = found.jwtSvidIncludeJti ? String(signer.tokens.length) : undefined;
-      const token = authority.jwt(found.spiffeId, audience, ttl, jti);
-      return { token, issuedAt, expiresAt: issuedAt + ttl };
+      return authority.jwt(found.spiffeId, audience, ttl, jti);
     },
   };
 }

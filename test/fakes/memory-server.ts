@@ -68,7 +68,7 @@ export function memoryServer(clock: Clock): MemoryServer {
     federated: new Map(),
     sessions: [],
     calls: [],
-    dial: (svid) => channel(server, clock, svid),
+    dial: (svid) => channel(server, svid),
     live() {
       const found = server.sessions.filter(({ open }) => open).at(-1);
       if (found === undefined) throw new Error('no session is open');
@@ -81,14 +81,14 @@ export function memoryServer(clock: Clock): MemoryServer {
   return server;
 }
 
-function channel(server: MemoryServer, clock: Clock, svid: NodeSvid | undefined): ServerChannel {
+function channel(server: MemoryServer, svid: NodeSvid | undefined): ServerChannel {
   let closed = false;
   const called = (name: string) => {
     server.calls.push(name);
     if (server.away || closed) throw away();
   };
   return {
-    api: api(server, clock, svid, called),
+    api: api(server, svid, called),
     async attest({ csr }) {
       called('attest');
       if (server.refuseAttestation !== undefined) throw server.refuseAttestation;
@@ -102,12 +102,7 @@ function channel(server: MemoryServer, clock: Clock, svid: NodeSvid | undefined)
   };
 }
 
-function api(
-  server: MemoryServer,
-  clock: Clock,
-  svid: NodeSvid | undefined,
-  called: (name: string) => void,
-): ServerApi {
+function api(server: MemoryServer, svid: NodeSvid | undefined, called: (name: string) => void): ServerApi {
   const { authority, entries } = server;
   return {
     async renewAgent(csr) {
@@ -144,8 +139,7 @@ function api(
     async signJwt(entryId, audience) {
       called('signJwt');
       const id = entries.get(entryId)?.spiffeId ?? parseSpiffeId('spiffe://example.org/none');
-      const issuedAt = Math.floor(clock.now() / 1000);
-      return { token: authority.jwt(id, audience, 300), issuedAt, expiresAt: issuedAt + 300 };
+      return authority.jwt(id, audience, 300);
     },
   };
 }

@@ -1,78 +1,88 @@
 import type { Clock } from '../../clock.js';
 
-/** Things to do at their times, one timer for all of them: nothing looks around in the meantime. */
-export interface DueQueue extends Disposable {
-  /** Plans or moves what is due under a key. Unix milliseconds. */
-  at(key: string, when: number): void;
-  cancel(key: string): void;
-  readonly size: number;
-}
-
 interface Slot {
   readonly key: string;
   readonly when: number;
 }
 
-/** Calls `due` with every key whose time has come, in the order of their times; a key is forgotten before the call. */
-export function createDueQueue(clock: Clock, due: (keys: readonly string[]) => void): DueQueue {
-  const planned = new Map<string, Slot>();
-  let heap: Slot[] = [];
-  let timer: { when: number; cancel: () => void } | undefined;
+/**
+ * Things to do at their times, one timer for all of them: nothing looks around in the meantime. `due` is called with every
+ * key whose time has come, in the order of their times; a key is forgotten before the call.
+ */
+export class DueQueue implements Disposable {
+  readonly #clock: Clock;
+  readonly #due: (keys: readonly string[]) => void;
+  readonly #planned = new Map<string, Slot>();
+  #heap: Slot[] = [];
+  #timer: { readonly when: number; readonly cancel: () => void } | undefined;
 
-  function arm(): void {
-    dropStale();
-    const first = heap[0];
-    if (timer !== undefined && timer.when === first?.when) return;
-    timer?.cancel();
-    timer = undefined;
-    if (first === undefined) return;
-    timer = { when: first.when, cancel: clock.after(Math.max(0, first.when - clock.now()), fire) };
+  constructor(clock: Clock, due: (keys: readonly string[]) => void) {
+    this.#clock = clock;
+    this.#due = due;
   }
 
-  function fire(): void {
-    timer = undefined;
+  get size(): number {
+    return this.#planned.size;
+  }
+
+  /** Plans or moves what is due under a key. Unix milliseconds. */
+  at(key: string, when: number): void {
+    const slot = { key, when };
+    this.#planned.set(key, slot);
+    push(this.#heap, slot);
+    this.#arm();
+  }
+
+  cancel(key: string): void {
+    if (this.#planned.delete(key)) this.#arm();
+  }
+
+  clear(): void {
+    this.#planned.clear();
+    this.#arm();
+  }
+
+  [Symbol.dispose](): void {
+    this.clear();
+  }
+
+  #arm(): void {
+    this.#dropStale();
+    const first = this.#heap[0];
+    if (this.#timer !== undefined && this.#timer.when === first?.when) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (first === undefined) return;
+    const wait = Math.max(0, first.when - this.#clock.now());
+    this.#timer = { when: first.when, cancel: this.#clock.after(wait, () => this.#fire()) };
+  }
+
+  #fire(): void {
+    this.#timer = undefined;
     const keys: string[] = [];
     for (;;) {
-      dropStale();
-      const first = heap[0];
-      if (first === undefined || first.when > clock.now()) break;
-      pop(heap);
-      planned.delete(first.key);
+      this.#dropStale();
+      const first = this.#heap[0];
+      if (first === undefined || first.when > this.#clock.now()) break;
+      pop(this.#heap);
+      this.#planned.delete(first.key);
       keys.push(first.key);
     }
-    if (keys.length > 0) due(keys);
-    arm();
+    if (keys.length > 0) this.#due(keys);
+    this.#arm();
   }
 
   /** A moved key leaves its old slot behind; slots that no longer count are thrown away when they surface, or all at once. */
-  function dropStale(): void {
-    if (heap.length > 64 && heap.length > planned.size * 2) {
-      heap = [...planned.values()].sort((a, b) => a.when - b.when);
+  #dropStale(): void {
+    if (this.#heap.length > 64 && this.#heap.length > this.#planned.size * 2) {
+      this.#heap = [...this.#planned.values()].sort((a, b) => a.when - b.when);
     }
-    for (let first = heap[0]; first !== undefined && planned.get(first.key) !== first; first = heap[0])
-      pop(heap);
+    let first = this.#heap[0];
+    while (first !== undefined && this.#planned.get(first.key) !== first) {
+      pop(this.#heap);
+      first = this.#heap[0];
+    }
   }
-
-  return {
-    at(key, when) {
-      const slot = { key, when };
-      planned.set(key, slot);
-      push(heap, slot);
-      arm();
-    },
-    cancel(key) {
-      if (planned.delete(key)) arm();
-    },
-    get size() {
-      return planned.size;
-    },
-    [Symbol.dispose]() {
-      planned.clear();
-      heap = [];
-      timer?.cancel();
-      timer = undefined;
-    },
-  };
 }
 
 function push(heap: Slot[], slot: Slot): void {

@@ -2,7 +2,13 @@ import { type Entry, orderIdentities } from '../../spiffe/entry.js';
 import { deleteEntry, type EntryIndex, indexEntries, matchEntries, putEntry } from '../../spiffe/matching.js';
 import type { Selector } from '../../spiffe/selector.js';
 import type { EntriesMessage } from '../server/api.js';
-import type { EntryChange } from './x509-cache.js';
+
+/** What one change did. */
+export interface EntryChange {
+  readonly added: readonly Entry[];
+  readonly changed: readonly Entry[];
+  readonly removed: readonly string[];
+}
 
 /** The entries that this node may hold, found by ID and by selectors. */
 export interface EntrySet {

@@ -1,13 +1,17 @@
 import { type Clock, unixSeconds } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
+import type { Entry } from '../../spiffe/entry.js';
+import type { Selector } from '../../spiffe/selector.js';
 import { generateKey } from '../../x509/keys.js';
-import type { Bundles, IdentityStore, NodeStatus, Reason } from '../contract.js';
+import type { Bundles, IdentityStore, JwtIdentity, NodeStatus, Reason, X509Identity } from '../contract.js';
 import type { EntriesMessage, ServerApi } from '../server/api.js';
+import { withDeadline } from '../signals.js';
+import { Announcer } from './announcer.js';
 import { createEntrySet } from './entry-set.js';
-import { createJwtCache } from './jwt-cache.js';
+import { JwtCache } from './jwt-cache.js';
 import { checkReceivedSvid } from './received-svid.js';
-import { createX509Cache } from './x509-cache.js';
+import { X509Cache, type X509CacheDeps } from './x509-cache.js';
 
 /** The store with its writing side, which only sync and renewal use. */
 export interface FedIdentityStore extends IdentityStore, Disposable {
@@ -21,6 +25,7 @@ export interface FedIdentityStore extends IdentityStore, Disposable {
   heard(): void;
   /** Drops entries, SVIDs, keys and tokens; workloads are refused with these reasons. */
   withdraw(state: string, reasons: readonly Reason[]): void;
+  /** The server is back: what waits for another attempt is tried at once. */
   retryNow(): void;
   readonly counts: { readonly entries: number; readonly x509: number; readonly jwt: number };
 }
@@ -38,7 +43,7 @@ export interface IdentityStoreDeps {
 
 const X509_SOFT_LIMIT = 1_000;
 const SIGNING_TIMEOUT_MS = 30_000;
-
+const nothingHeld = { revision: 0n, epoch: '' };
 const initialStatus: NodeStatus = {
   phase: 'starting',
   state: '',
@@ -50,139 +55,164 @@ const initialStatus: NodeStatus = {
 };
 
 export function createIdentityStore(deps: IdentityStoreDeps): FedIdentityStore {
-  const { clock, log, random = Math.random } = deps;
-  const ended = new AbortController();
-  const announce = announcer();
-  let status = initialStatus;
-  let version = 0;
-  let bundles: Bundles | undefined;
-  let held = { revision: 0n, epoch: '' };
-
-  const changed = () => {
-    version += 1;
-    announce.soon();
-  };
-  const entries = createEntrySet();
-  const timed = () => AbortSignal.any([ended.signal, AbortSignal.timeout(SIGNING_TIMEOUT_MS)]);
-  const x509 = createX509Cache({
-    clock,
-    log,
-    random,
-    softLimit: deps.x509SoftLimit ?? X509_SOFT_LIMIT,
-    signal: ended.signal,
-    sign: (requests) => deps.server().signX509(requests, timed()),
-    makeKey: () => generateKey(deps.keyType),
-    entry: (id) => entries.get(id),
-    entries: () => entries.all().values(),
-    changed,
-    check(chain, entry, key) {
-      if (bundles === undefined) throw new TouchmarkError('svid_unavailable', 'no bundle is held yet');
-      const svid = checkReceivedSvid(chain, key, bundles.own, unixSeconds(clock));
-      if (svid.id === entry.spiffeId) return svid;
-      const message = `the server sent an SVID for ${svid.id} instead of ${entry.spiffeId}`;
-      throw new TouchmarkError('server_answer_invalid', message);
-    },
-  });
-  const jwt = createJwtCache({
-    clock,
-    most: deps.jwtCache,
-    signal: ended.signal,
-    bundle: () => bundles?.own,
-    sign: async (id, audience) => deps.server().signJwt(id, audience, timed()),
-  });
-
-  return {
-    get status() {
-      return status;
-    },
-    get version() {
-      return version;
-    },
-    get bundles() {
-      return bundles;
-    },
-    get held() {
-      return held;
-    },
-    get counts() {
-      return { entries: entries.all().size, x509: x509.size, jwt: jwt.size };
-    },
-    entries: () => entries.all(),
-    matching: (selectors) => entries.matching(selectors),
-    x509: (entryId) => x509.get(entryId),
-    ensureX509: (wanted, signal) => x509.ensure(wanted, signal),
-    async jwt(entry, audience, signal) {
-      const identity = await jwt.get(entry, audience, signal);
-      // Signing takes a while: the entry may have gone, or become another identity's, in the meantime.
-      if (entries.get(entry.id)?.spiffeId === identity.id) return identity;
-      throw new TouchmarkError('svid_unavailable', `entry ${JSON.stringify(entry.id)} is not this node's`);
-    },
-    onChange: announce.listen,
-    applyEntries(message) {
-      const repeated = message.epoch === held.epoch && message.revision <= held.revision;
-      if (!message.full && repeated) return;
-      const change = entries.apply(message);
-      held = { revision: message.revision, epoch: message.epoch };
-      for (const id of change.removed) jwt.removeEntry(id);
-      for (const { id } of change.changed) jwt.removeEntry(id);
-      x509.entriesChanged(change);
-      if (change.added.length + change.changed.length + change.removed.length > 0) changed();
-    },
-    setBundles(next) {
-      bundles = next;
-      x509.bundleChanged(next.own);
-      jwt.bundleChanged(next.own);
-      changed();
-    },
-    setStatus(change) {
-      const phaseMoved = change.phase !== undefined && change.phase !== status.phase;
-      status = { ...status, ...change };
-      if (phaseMoved) changed();
-      else announce.soon();
-    },
-    heard() {
-      status = { ...status, lastContact: clock.now() };
-    },
-    withdraw(state, reasons) {
-      entries.clear();
-      x509.clear();
-      jwt.clear();
-      held = { revision: 0n, epoch: '' };
-      status = { ...status, phase: 'withdrawn', state, reasons };
-      changed();
-    },
-    retryNow: () => x509.retryNow(),
-    [Symbol.dispose]() {
-      ended.abort();
-      x509.clear();
-      jwt.clear();
-      announce.stop();
-    },
-  };
+  return new HeldIdentities(deps);
 }
 
-/** Tells listeners once per turn of the event loop, however much changed in it. */
-function announcer() {
-  const listeners = new Set<() => void>();
-  let pending: NodeJS.Immediate | undefined;
-  return {
-    soon() {
-      pending ??= setImmediate(() => {
-        pending = undefined;
-        for (const listener of [...listeners]) listener();
-      });
-    },
-    listen(listener: () => void) {
-      // Each subscription is its own, even of one function.
-      const own = () => listener();
-      listeners.add(own);
-      return () => {
-        listeners.delete(own);
-      };
-    },
-    stop() {
-      clearImmediate(pending);
-      listeners.clear();
-    },
-  };
+class HeldIdentities implements FedIdentityStore {
+  readonly #deps: IdentityStoreDeps;
+  readonly #ended = new AbortController();
+  readonly #announcer = new Announcer();
+  readonly #entries = createEntrySet();
+  readonly #x509: X509Cache;
+  readonly #jwt: JwtCache;
+  #status = initialStatus;
+  #version = 0;
+  #bundles: Bundles | undefined;
+  #held = nothingHeld;
+
+  constructor(deps: IdentityStoreDeps) {
+    this.#deps = deps;
+    this.#x509 = new X509Cache(this.#x509Deps());
+    this.#jwt = new JwtCache({
+      clock: deps.clock,
+      most: deps.jwtCache,
+      bundle: () => this.#bundles?.own,
+      sign: (id, audience) => this.#timed((signal) => deps.server().signJwt(id, audience, signal)),
+    });
+  }
+
+  get status(): NodeStatus {
+    return this.#status;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get bundles(): Bundles | undefined {
+    return this.#bundles;
+  }
+
+  get held(): FedIdentityStore['held'] {
+    return this.#held;
+  }
+
+  get counts(): FedIdentityStore['counts'] {
+    return { entries: this.#entries.all().size, x509: this.#x509.size, jwt: this.#jwt.size };
+  }
+
+  entries(): ReadonlyMap<string, Entry> {
+    return this.#entries.all();
+  }
+
+  matching(selectors: readonly Selector[]): readonly Entry[] {
+    return this.#entries.matching(selectors);
+  }
+
+  x509(entryId: string): X509Identity | undefined {
+    return this.#x509.get(entryId);
+  }
+
+  ensureX509(wanted: readonly Entry[], signal: AbortSignal): Promise<void> {
+    return this.#x509.ensure(wanted, signal);
+  }
+
+  async jwt(entry: Entry, audience: readonly string[], signal: AbortSignal): Promise<JwtIdentity> {
+    const identity = await this.#jwt.get(entry, audience, signal);
+    // Signing takes a while: the entry may have gone, or become another identity's, in the meantime.
+    if (this.#entries.get(entry.id)?.spiffeId === identity.id) return identity;
+    throw new TouchmarkError('svid_unavailable', `entry ${JSON.stringify(entry.id)} is not this node's`);
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#announcer.listen(listener);
+  }
+
+  applyEntries(message: Omit<EntriesMessage, 'kind' | 'more'>): void {
+    const repeated = message.epoch === this.#held.epoch && message.revision <= this.#held.revision;
+    if (!message.full && repeated) return;
+    const change = this.#entries.apply(message);
+    this.#held = { revision: message.revision, epoch: message.epoch };
+    for (const id of change.removed) this.#jwt.removeEntry(id);
+    for (const { id } of change.changed) this.#jwt.removeEntry(id);
+    this.#x509.entriesChanged(change);
+    if (change.added.length + change.changed.length + change.removed.length > 0) this.#changed();
+  }
+
+  setBundles(next: Bundles): void {
+    this.#bundles = next;
+    this.#x509.bundleChanged(next.own);
+    this.#jwt.bundleChanged(next.own);
+    this.#changed();
+  }
+
+  setStatus(change: Partial<NodeStatus>): void {
+    const phaseMoved = change.phase !== undefined && change.phase !== this.#status.phase;
+    this.#status = { ...this.#status, ...change };
+    if (phaseMoved) this.#changed();
+    else this.#announcer.soon();
+  }
+
+  heard(): void {
+    this.#status = { ...this.#status, lastContact: this.#deps.clock.now() };
+  }
+
+  withdraw(state: string, reasons: readonly Reason[]): void {
+    this.#drop();
+    this.#held = nothingHeld;
+    this.#status = { ...this.#status, phase: 'withdrawn', state, reasons };
+    this.#changed();
+  }
+
+  retryNow(): void {
+    this.#x509.retryNow();
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended.abort();
+    this.#drop();
+    this.#announcer.stop();
+  }
+
+  #drop(): void {
+    this.#entries.clear();
+    this.#x509.clear();
+    this.#jwt.clear();
+  }
+
+  #changed(): void {
+    this.#version += 1;
+    this.#announcer.soon();
+  }
+
+  #timed<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { clock } = this.#deps;
+    return withDeadline({ clock, ms: SIGNING_TIMEOUT_MS, signal: this.#ended.signal }, call);
+  }
+
+  #x509Deps(): X509CacheDeps {
+    const { clock, log, server, keyType, random = Math.random, x509SoftLimit = X509_SOFT_LIMIT } = this.#deps;
+    return {
+      clock,
+      log,
+      random,
+      softLimit: x509SoftLimit,
+      signal: this.#ended.signal,
+      sign: (requests) => this.#timed((signal) => server().signX509(requests, signal)),
+      makeKey: () => generateKey(keyType),
+      entry: (id) => this.#entries.get(id),
+      entries: () => this.#entries.all().values(),
+      changed: () => this.#changed(),
+      check: (...received) => this.#check(...received),
+    };
+  }
+
+  /** What the server sent is this entry's SVID for this key, and chains to the own bundle as it is now. */
+  #check(...[chain, entry, key]: Parameters<X509CacheDeps['check']>): ReturnType<X509CacheDeps['check']> {
+    if (this.#bundles === undefined) throw new TouchmarkError('svid_unavailable', 'no bundle is held yet');
+    const svid = checkReceivedSvid(chain, key, this.#bundles.own, unixSeconds(this.#deps.clock));
+    if (svid.id === entry.spiffeId) return svid;
+    const message = `the server sent an SVID for ${svid.id} instead of ${entry.spiffeId}`;
+    throw new TouchmarkError('server_answer_invalid', message);
+  }
 }

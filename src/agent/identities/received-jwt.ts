@@ -12,14 +12,21 @@ export interface ExpectedJwt {
   readonly now: number;
 }
 
+export interface ReceivedJwt {
+  readonly token: string;
+  readonly keyId: string;
+  /** Unix seconds, as the token itself says it. */
+  readonly expiresAt: number;
+}
+
 /**
- * Checks a token that the server issued to us: its subject, its audiences, and its signature where the bundle has the key.
+ * Checks a token that the server issued to us: its subject, its audiences, its end, and its signature where
+ * the bundle has the key.
  * A key that the bundle does not have yet is passed: a new key can be used a moment before its bundle arrives here, and the
  * token came over the server's own channel. A key that is tainted is not.
- * @returns the key's ID
  * @throws TouchmarkError `server_answer_invalid`, `jwt_svid_invalid`
  */
-export function checkReceivedJwt(token: string, expected: ExpectedJwt): string {
+export function checkReceivedJwt(token: string, expected: ExpectedJwt): ReceivedJwt {
   const svid = parseJwtSvid(token);
   const keyId = svid.keyId ?? '';
   if (svid.id !== expected.id)
@@ -27,6 +34,7 @@ export function checkReceivedJwt(token: string, expected: ExpectedJwt): string {
   const missing = expected.audience.find((one) => !svid.audience.includes(one));
   if (missing !== undefined)
     throw invalid(`the server sent a token without audience ${JSON.stringify(missing)}`);
+  if (svid.expiresAt <= expected.now) throw invalid('the server sent a token that has expired');
   const authority = expected.bundle.jwtAuthorities.find((one) => one.keyId === keyId);
   if (authority?.tainted === true)
     throw invalid(`the server sent a token signed by the tainted key ${keyId}`);
@@ -34,7 +42,7 @@ export function checkReceivedJwt(token: string, expected: ExpectedJwt): string {
     const audience = expected.audience[0] ?? '';
     verifyJwtSvid(token, { audience, bundles: expected.bundle, now: expected.now });
   }
-  return keyId;
+  return { token, keyId, expiresAt: svid.expiresAt };
 }
 
 function invalid(message: string): TouchmarkError {

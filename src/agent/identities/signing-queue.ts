@@ -10,105 +10,108 @@ export type Signed =
   | { readonly entry: Entry; readonly error: unknown };
 
 export interface SigningQueueDeps {
-  sign(requests: readonly SignRequest[], signal: AbortSignal): Promise<readonly SignResult[]>;
+  sign(requests: readonly SignRequest[]): Promise<readonly SignResult[]>;
   /** A new private key, made off the event loop. */
   makeKey(): Promise<KeyObject>;
   done(outcome: Signed): void;
   readonly signal: AbortSignal;
 }
 
-/** Turns wishes for SVIDs into few large calls: what is asked for within one turn of the event loop travels together. */
-export interface SigningQueue {
-  /** A wish for an entry that is queued, or that is being signed at this revision, joins it. */
-  add(entry: Entry, urgent: boolean): void;
-  remove(entryId: string): void;
-  /** Forgets everything; what is in flight is thrown away when it comes. */
-  clear(): void;
-  /** Waiting and in flight. */
-  readonly size: number;
-}
-
 /** BatchNewX509SVID takes no more in SPIRE's limits without being slowed down. */
 const MOST_PER_CALL = 100;
 const MOST_CALLS = 4;
 
-interface Prepared {
-  readonly entry: Entry;
-  readonly key: KeyObject;
-  readonly csr: Uint8Array;
-}
+/** Turns wishes for SVIDs into few large calls: what is asked for within one turn of the event loop travels together. */
+export class SigningQueue {
+  readonly #deps: SigningQueueDeps;
+  readonly #urgent = new Map<string, Entry>();
+  readonly #ordinary = new Map<string, Entry>();
+  /** Revisions that are being signed, by entry. */
+  readonly #inFlight = new Map<string, number>();
+  #calls = 0;
+  #pumping = false;
+  #generation = 0;
 
-export function createSigningQueue(deps: SigningQueueDeps): SigningQueue {
-  const urgent = new Map<string, Entry>();
-  const ordinary = new Map<string, Entry>();
-  const inFlight = new Map<string, number>();
-  let calls = 0;
-  let pumping = false;
-  let generation = 0;
+  constructor(deps: SigningQueueDeps) {
+    this.#deps = deps;
+  }
 
-  function pumpSoon(): void {
-    if (pumping) return;
-    pumping = true;
+  /** Waiting and in flight. */
+  get size(): number {
+    return this.#waiting + this.#inFlight.size;
+  }
+
+  /** A wish for an entry that is queued, or that is being signed at this revision, joins it. */
+  add(entry: Entry, urgent: boolean): void {
+    if (this.#inFlight.get(entry.id) === entry.revisionNumber) return;
+    if (urgent || this.#urgent.has(entry.id)) {
+      this.#ordinary.delete(entry.id);
+      this.#urgent.set(entry.id, entry);
+    } else {
+      this.#ordinary.set(entry.id, entry);
+    }
+    this.#pumpSoon();
+  }
+
+  remove(entryId: string): void {
+    this.#urgent.delete(entryId);
+    this.#ordinary.delete(entryId);
+  }
+
+  /** Forgets everything; what is in flight is thrown away when it comes. */
+  clear(): void {
+    this.#generation += 1;
+    this.#urgent.clear();
+    this.#ordinary.clear();
+    this.#inFlight.clear();
+  }
+
+  get #waiting(): number {
+    return this.#urgent.size + this.#ordinary.size;
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
     queueMicrotask(() => {
-      pumping = false;
-      while (calls < MOST_CALLS && urgent.size + ordinary.size > 0 && !deps.signal.aborted) {
-        void run(takeBatch());
+      this.#pumping = false;
+      while (this.#calls < MOST_CALLS && this.#waiting > 0 && !this.#deps.signal.aborted) {
+        void this.#run(this.#takeBatch());
       }
     });
   }
 
-  function takeBatch(): Entry[] {
+  #takeBatch(): Entry[] {
     const batch: Entry[] = [];
-    for (const waiting of [urgent, ordinary]) {
+    for (const waiting of [this.#urgent, this.#ordinary]) {
       for (const [id, entry] of waiting) {
         if (batch.length === MOST_PER_CALL) return batch;
         waiting.delete(id);
-        inFlight.set(id, entry.revisionNumber);
+        this.#inFlight.set(id, entry.revisionNumber);
         batch.push(entry);
       }
     }
     return batch;
   }
 
-  async function run(batch: readonly Entry[]): Promise<void> {
-    calls += 1;
-    const begun = generation;
-    const outcomes = await signBatch(deps, batch);
-    calls -= 1;
-    if (begun === generation) {
-      for (const entry of batch) {
-        if (inFlight.get(entry.id) === entry.revisionNumber) inFlight.delete(entry.id);
-      }
-      for (const outcome of outcomes) deps.done(outcome);
+  async #run(batch: readonly Entry[]): Promise<void> {
+    this.#calls += 1;
+    const begun = this.#generation;
+    const outcomes = await signBatch(this.#deps, batch);
+    this.#calls -= 1;
+    this.#pumpSoon();
+    if (begun !== this.#generation) return;
+    for (const { id, revisionNumber } of batch) {
+      if (this.#inFlight.get(id) === revisionNumber) this.#inFlight.delete(id);
     }
-    pumpSoon();
+    for (const outcome of outcomes) this.#deps.done(outcome);
   }
+}
 
-  return {
-    add(entry, isUrgent) {
-      if (inFlight.get(entry.id) === entry.revisionNumber) return;
-      if (isUrgent || urgent.has(entry.id)) {
-        ordinary.delete(entry.id);
-        urgent.set(entry.id, entry);
-      } else {
-        ordinary.set(entry.id, entry);
-      }
-      pumpSoon();
-    },
-    remove(entryId) {
-      urgent.delete(entryId);
-      ordinary.delete(entryId);
-    },
-    clear() {
-      generation += 1;
-      urgent.clear();
-      ordinary.clear();
-      inFlight.clear();
-    },
-    get size() {
-      return urgent.size + ordinary.size + inFlight.size;
-    },
-  };
+interface Prepared {
+  readonly entry: Entry;
+  readonly key: KeyObject;
+  readonly csr: Uint8Array;
 }
 
 /** Never rejects: a call that fails is the outcome of each of its entries. */
@@ -120,8 +123,7 @@ async function signBatch(deps: SigningQueueDeps, batch: readonly Entry[]): Promi
       const key = await deps.makeKey();
       prepared.push({ entry, key, csr: buildCsr({ key }) });
     }
-    const requests = prepared.map(({ entry, csr }) => ({ entryId: entry.id, csr }));
-    const results = await deps.sign(requests, deps.signal);
+    const results = await deps.sign(prepared.map(({ entry, csr }) => ({ entryId: entry.id, csr })));
     return prepared.map(({ entry, key }, index) => outcome(entry, key, results[index]));
   } catch (error) {
     return batch.map((entry) => ({ entry, error }));

@@ -28,13 +28,6 @@ export interface SignRequest {
 /** One answer for each request, in the same order. */
 export type SignResult = { readonly chain: readonly Uint8Array[] } | { readonly error: TouchmarkError };
 
-export interface SignedJwt {
-  readonly token: string;
-  /** Unix seconds. */
-  readonly issuedAt: number;
-  readonly expiresAt: number;
-}
-
 /**
  * The RPCs of one mutually authenticated channel. Each throws a TouchmarkError: `server_away`, `node_refused`
  * (a new attestation helps), `node_banned`, `server_unimplemented`, or `server_refused` for every other status.
@@ -49,7 +42,8 @@ export interface ServerApi {
   federatedBundle(domain: TrustDomain, signal: AbortSignal): Promise<Bundle | undefined>;
   /** At most 100 requests. */
   signX509(requests: readonly SignRequest[], signal: AbortSignal): Promise<readonly SignResult[]>;
-  signJwt(entryId: string, audience: readonly string[], signal: AbortSignal): Promise<SignedJwt>;
+  /** The token alone: what it says of its own end is what counts. */
+  signJwt(entryId: string, audience: readonly string[], signal: AbortSignal): Promise<string>;
 }
 
 export interface SessionHello {

@@ -55,8 +55,8 @@ export function grpcServerApi(channel: RpcChannel, agentVersion: string, distrus
     signJwt: (entryId, audience, signal) =>
       told(async () => {
         const { svid } = await svids.newJWTSVID({ entryId, audience: [...audience] }, { signal });
-        if (svid === undefined || svid.expiresAt === 0n) throw empty('token');
-        return { token: svid.token, issuedAt: Number(svid.issuedAt), expiresAt: Number(svid.expiresAt) };
+        if (svid === undefined) throw empty('token');
+        return svid.token;
       }),
   };
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { createBackoff, pause } from '../../../src/agent/backoff.js';
-import { createDueQueue } from '../../../src/agent/identities/due-queue.js';
+import { DueQueue } from '../../../src/agent/identities/due-queue.js';
 import { manualClock, settle } from '../../fakes/manual-clock.js';
 
 test('whatever is planned, moved and cancelled falls due once, in the order of its time', () => {
@@ -15,7 +15,7 @@ test('whatever is planned, moved and cancelled falls due once, in the order of i
     fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
       const clock = manualClock(0);
       const due: [number, string][] = [];
-      using queue = createDueQueue(clock, (keys) => {
+      using queue = new DueQueue(clock, (keys) => {
         for (const key of keys) due.push([clock.now(), key]);
       });
       const planned = new Map<string, number>();
@@ -42,7 +42,7 @@ test('whatever is planned, moved and cancelled falls due once, in the order of i
 test('what is planned while something falls due is kept', () => {
   const clock = manualClock(0);
   const due: string[] = [];
-  const queue = createDueQueue(clock, (keys) => {
+  const queue = new DueQueue(clock, (keys) => {
     for (const key of keys) {
       due.push(`${key}@${clock.now()}`);
       if (due.length < 3) queue.at(key, clock.now() + 10);
