@@ -6,6 +6,8 @@ export interface BacklogLimits {
   readonly total: number;
   /** In one connection. */
   readonly perConnection: number;
+  /** One that says that it is larger is refused by its header and held by nobody. */
+  readonly message: number;
 }
 
 /**
@@ -42,7 +44,7 @@ export function createBacklog<C>(limits: BacklogLimits): Backlog<C> {
       const message = newMessage();
       data.on('data', (chunk: Buffer) => {
         const before = message.held;
-        take(message, chunk);
+        take(message, chunk, limits.message);
         change(connection, message.held - before);
       });
       data.once('close', () => {
@@ -56,6 +58,7 @@ export function createBacklog<C>(limits: BacklogLimits): Backlog<C> {
 /** Length-prefixed messages, one after the other: a flag, a length of 32 bits, and that many bytes. */
 interface Message {
   headerBytes: number;
+  length: number;
   left: number;
   held: number;
 }
@@ -63,19 +66,20 @@ interface Message {
 const HEADER = 5;
 
 function newMessage(): Message {
-  return { headerBytes: 0, left: 0, held: 0 };
+  return { headerBytes: 0, length: 0, left: 0, held: 0 };
 }
 
-function take(message: Message, chunk: Buffer): void {
+function take(message: Message, chunk: Buffer, most: number): void {
   for (let at = 0; at < chunk.length; ) {
     if (message.headerBytes < HEADER) {
-      if (message.headerBytes > 0) message.left = message.left * 256 + (chunk[at] ?? 0);
+      if (message.headerBytes > 0) message.length = message.length * 256 + (chunk[at] ?? 0);
       message.headerBytes += 1;
+      message.left = message.length;
       at += 1;
     } else {
       const part = Math.min(message.left, chunk.length - at);
       message.left -= part;
-      message.held += part;
+      if (message.length <= most) message.held += part;
       at += part;
     }
     if (message.headerBytes === HEADER && message.left === 0) Object.assign(message, newMessage());

@@ -30,8 +30,11 @@ export interface RpcServerOptions<C> {
   readonly maxRequestBytes?: number;
   /** Other limits by method path. None may be above 4 MiB. */
   readonly maxRequestBytesOf?: Readonly<Record<string, number>>;
-  /** Bytes of messages that have not arrived whole; default 256 MiB in all, 32 MiB on one connection. */
-  readonly backlog?: BacklogLimits;
+  /**
+   * Bytes of messages that have not arrived whole; default 256 times `maxRequestBytes` in all, 32 times on one connection, and
+   * never less than the largest message.
+   */
+  readonly backlog?: Omit<BacklogLimits, 'message'>;
   /** Calls that may run on one connection; default 256. */
   readonly maxCallsPerConnection?: number;
   /** How long a stream's message may wait for its reader; default 30 s. */
@@ -85,7 +88,7 @@ export function createRpcServer<C>(options: RpcServerOptions<C>): RpcServer<C> {
     maxRequestBytes: options.maxRequestBytes ?? MIB,
     maxRequestBytesOf: options.maxRequestBytesOf ?? {},
   });
-  const backlog = createBacklog<C>(options.backlog ?? { total: 256 * MIB, perConnection: 32 * MIB });
+  const backlog = createBacklog<C>(backlogLimits(options));
   const server = new Server({ ...channelOptions(options), interceptors: [watching(connections, backlog)] });
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const services: DescService[] = [];
@@ -136,6 +139,12 @@ function channelOptions<C>(options: RpcServerOptions<C>): ConstructorParameters<
     'grpc.keepalive_time_ms': keepaliveMs,
     'grpc.keepalive_timeout_ms': Math.min(KEEPALIVE_TIMEOUT_MS, keepaliveMs),
   };
+}
+
+function backlogLimits<C>({ backlog, maxRequestBytes = MIB }: RpcServerOptions<C>): BacklogLimits {
+  const message = MAX_MESSAGE_BYTES;
+  const perConnection = Math.max(32 * maxRequestBytes, message);
+  return { total: Math.max(256 * maxRequestBytes, 8 * message), perConnection, ...backlog, message };
 }
 
 /** Changes nothing about a call: here alone its stream is known before its first message is read. */

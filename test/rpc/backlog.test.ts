@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect as connectHttp2 } from 'node:http2';
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { PassThrough } from 'node:stream';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { createBacklog } from '../../src/rpc/backlog.js';
@@ -51,7 +51,7 @@ describe('messages that are not whole', () => {
         fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 8 }),
         fc.array(fc.integer({ min: 1, max: 97 }), { minLength: 1, maxLength: 50 }),
         (sizes, cuts) => {
-          const backlog = createBacklog<string>({ total: 1e6, perConnection: 1e6 });
+          const backlog = createBacklog<string>({ total: 1e6, perConnection: 1e6, message: 4 * MIB });
           const stream = new PassThrough();
           backlog.watch(stream, fake('a').connection);
           const bytes = Buffer.concat(sizes.map((size) => framed(Buffer.alloc(size, 7))));
@@ -69,7 +69,7 @@ describe('messages that are not whole', () => {
   });
 
   test('beyond the limit of a connection cost that connection', () => {
-    const backlog = createBacklog<string>({ total: 1000, perConnection: 100 });
+    const backlog = createBacklog<string>({ total: 1000, perConnection: 100, message: 4 * MIB });
     const [a, b] = [fake('a'), fake('b')];
     for (const { connection } of [a, a, b]) {
       const stream = new PassThrough();
@@ -80,7 +80,7 @@ describe('messages that are not whole', () => {
   });
 
   test('beyond the limit of all cost the connection that holds most, and not the one that came last', () => {
-    const backlog = createBacklog<string>({ total: 100, perConnection: 90 });
+    const backlog = createBacklog<string>({ total: 100, perConnection: 90, message: 4 * MIB });
     const all = [fake('a'), fake('b'), fake('c')];
     for (const [at, { connection }] of all.entries()) {
       const stream = new PassThrough();
@@ -93,8 +93,16 @@ describe('messages that are not whole', () => {
     );
   });
 
+  test('that are refused by their header are held by nobody', () => {
+    const backlog = createBacklog<string>({ total: 100, perConnection: 100, message: 50 });
+    const stream = new PassThrough();
+    backlog.watch(stream, fake('a').connection);
+    stream.emit('data', framed(Buffer.alloc(51)).subarray(0, 30));
+    assert.equal(backlog.held, 0);
+  });
+
   test('are forgotten with their call', async () => {
-    const backlog = createBacklog<string>({ total: 100, perConnection: 100 });
+    const backlog = createBacklog<string>({ total: 100, perConnection: 100, message: 4 * MIB });
     const { connection } = fake('a');
     for (let times = 0; times < 3; times += 1) {
       const stream = new PassThrough();
@@ -117,6 +125,38 @@ function unfinished(sizes: readonly number[], seen: number): number {
   }
   return 0;
 }
+
+/** Begins calls on one connection, and with each a message of which so many bytes are sent. */
+function begin(t: TestContext, path: string, calls: number, bytes: number): ClientHttp2Session {
+  const session = connectHttp2('http://localhost', { createConnection: () => connect(path) });
+  session.on('error', () => {});
+  t.after(() => session.destroy());
+  for (let call = 0; call < calls; call += 1) {
+    const headers = { ':method': 'POST', ':path': '/spire.api.server.agent.v1.Agent/AttestAgent' };
+    const stream = session.request({ ...headers, 'content-type': 'application/grpc', te: 'trailers' });
+    stream.on('error', () => {});
+    stream.write(begun(bytes));
+  }
+  return session;
+}
+
+test('a server whose requests are small holds little of those that are not whole', async (t) => {
+  const served = await serve(
+    t,
+    (server) =>
+      server.add(Agent, {
+        async *attestAgent(requests) {
+          for await (const _ of requests) yield create(AttestAgentResponseSchema);
+        },
+      }),
+    { maxRequestBytes: 64 * 1024 },
+  );
+  const modest = begin(t, served.path, 3, MIB);
+  const greedy = begin(t, served.path, 5, MIB);
+  await until('the greedy connection is closed', () => greedy.destroyed);
+  assert.equal(modest.destroyed, false);
+  assert.equal(served.server.connectionCount, 1);
+});
 
 test('a stranger who begins many large messages loses the connection, and nobody else notices', async (t) => {
   const served = await serve(
@@ -146,15 +186,7 @@ test('a stranger who begins many large messages loses the connection, and nobody
   // Many whole messages on one stream, together beyond every limit.
   for (let times = 0; times < 20; times += 1) assert.equal(await ask(), '900000');
 
-  const hostile = connectHttp2('http://localhost', { createConnection: () => connect(served.path) });
-  hostile.on('error', () => {});
-  t.after(() => hostile.destroy());
-  for (let calls = 0; calls < 16; calls += 1) {
-    const headers = { ':method': 'POST', ':path': '/spire.api.server.agent.v1.Agent/AttestAgent' };
-    const stream = hostile.request({ ...headers, 'content-type': 'application/grpc', te: 'trailers' });
-    stream.on('error', () => {});
-    stream.write(begun(4 * MIB - 1));
-  }
+  const hostile = begin(t, served.path, 16, 4 * MIB - 1);
   await until('the hostile connection is closed', () => hostile.destroyed);
   assert.equal(await ask(), '900000');
   assert.equal(served.server.connectionCount, 1);
