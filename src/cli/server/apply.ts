@@ -1,12 +1,13 @@
 import { formatProblem, type Problem } from '../../config/problem.js';
 import { TouchmarkError } from '../../errors.js';
 import { formatSelector } from '../../spiffe/selector.js';
+import type { Status } from '../../wire/gen/spire/types_pb.js';
 import type { EntryManifest } from '../entry-fields.js';
 import { readManifest } from '../manifest.js';
 import { readText } from '../read-file.js';
 import type { Flag, Verb, VerbContext } from '../verb.js';
 import { declaredTwice, type Plan, planEntries } from './apply-plan.js';
-import { allPages, failures, type ServerApi, serverFlags, withServer } from './connect.js';
+import { allPages, failures, remarks, type ServerApi, serverFlags, withServer } from './connect.js';
 import { entryMessage } from './entry-message.js';
 
 const fileFlag: Flag = {
@@ -27,11 +28,11 @@ const apply: Verb = {
       const failed = [
         ...(await inBatches(plan.create, async (rows) => {
           const entries = rows.map((row) => entryMessage('', row));
-          return failures((await api.entry.batchCreateEntry({ entries })).results);
+          return told(context, (await api.entry.batchCreateEntry({ entries })).results);
         })),
         ...(await inBatches(plan.update, async (rows) => {
           const entries = rows.map((row) => entryMessage(row.id, row.manifest));
-          return failures((await api.entry.batchUpdateEntry({ entries })).results);
+          return told(context, (await api.entry.batchUpdateEntry({ entries })).results);
         })),
       ];
       report(context, plan, failed.length === 0 ? 'applied' : 'partly applied');
@@ -52,6 +53,12 @@ const diff: Verb = {
       return plan.create.length + plan.update.length > 0 ? 1 : 0;
     }),
 };
+
+/** The failures; what the server remarks on the rest is passed on. */
+function told({ out }: VerbContext, results: readonly { status?: Status | undefined }[]): string[] {
+  for (const remark of remarks(results)) out.note(`warning: ${remark}`);
+  return failures(results);
+}
 
 /** No message grows with the size of the fleet. */
 async function inBatches<T>(rows: readonly T[], send: (rows: T[]) => Promise<string[]>): Promise<string[]> {

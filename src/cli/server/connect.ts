@@ -112,6 +112,15 @@ export function failures(results: readonly { status?: Status | undefined }[]): s
   );
 }
 
+/** What the server remarks on items that it accepted, such as weak selectors. */
+export function remarks(results: readonly { status?: Status | undefined }[]): string[] {
+  return results.flatMap(({ status }, index) =>
+    status?.code === 0 && !['', 'OK'].includes(status.message)
+      ? [`${results.length > 1 ? `item ${index + 1}: ` : ''}${status.message}`]
+      : [],
+  );
+}
+
 /** RFC 3339, or `never` for 0. */
 export function timeText(unixSeconds: bigint | number): string {
   const seconds = Number(unixSeconds);

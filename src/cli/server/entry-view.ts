@@ -1,3 +1,4 @@
+import { weakReason } from '../../spiffe/entry.js';
 import { formatSelector } from '../../spiffe/selector.js';
 import type { Entry } from '../../wire/gen/spire/types_pb.js';
 import { fields, printable } from '../output.js';
@@ -6,6 +7,7 @@ import { idText, timeText } from './connect.js';
 /** An entry as SPIRE's users know it. */
 export function entryText(entry: Entry): string {
   const ttl = (seconds: number) => (seconds === 0 ? 'default' : String(seconds));
+  const weak = weakReason(entry.selectors);
   const rows: [string, string][] = [
     ['Entry ID', entry.id],
     ['SPIFFE ID', idText(entry.spiffeId)],
@@ -14,6 +16,7 @@ export function entryText(entry: Entry): string {
     ['X509-SVID TTL', ttl(entry.x509SvidTtl)],
     ['JWT-SVID TTL', ttl(entry.jwtSvidTtl)],
     ...entry.selectors.map((selector): [string, string] => ['Selector', printable(formatSelector(selector))]),
+    ...(weak === undefined ? [] : [['Weak', weak] as [string, string]]),
     ...entry.federatesWith.map((domain): [string, string] => ['FederatesWith', domain]),
     ...entry.dnsNames.map((name): [string, string] => ['DNS name', name]),
     ...(entry.expiresAt > 0n ? [['Expiration time', timeText(entry.expiresAt)] as [string, string]] : []),

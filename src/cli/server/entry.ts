@@ -8,7 +8,7 @@ import {
   CountEntriesResponseSchema,
   ListEntriesResponseSchema,
 } from '../../wire/gen/spire/server/entry_pb.js';
-import type { Entry } from '../../wire/gen/spire/types_pb.js';
+import type { Entry, Status } from '../../wire/gen/spire/types_pb.js';
 import { readText } from '../read-file.js';
 import type { Flag, FlagValues, Verb, VerbContext } from '../verb.js';
 import {
@@ -16,6 +16,7 @@ import {
   failures,
   idMessage,
   json,
+  remarks,
   type ServerApi,
   selectorMessages,
   serverFlags,
@@ -60,7 +61,7 @@ async function createEntries(context: VerbContext, api: ServerApi): Promise<numb
     pretty: made.length > 0 ? entriesText(`Created ${count(made.length, 'entry', 'entries')}`, made) : '',
     json: json(BatchCreateEntryResponseSchema, response),
   });
-  return finish(context, failures(response.results));
+  return finish(context, response.results);
 }
 
 /** A node alias hangs below the server's own ID. */
@@ -100,7 +101,7 @@ const updateVerb: Verb = {
             : '',
         json: json(BatchUpdateEntryResponseSchema, response),
       });
-      return finish(context, failures(response.results));
+      return finish(context, response.results);
     }),
 };
 
@@ -172,7 +173,7 @@ const deleteVerb: Verb = {
         pretty: deleted.map(({ id }) => `Deleted entry with ID: ${id}`).join('\n'),
         json: json(BatchDeleteEntryResponseSchema, response),
       });
-      return finish(context, failures(response.results));
+      return finish(context, response.results);
     }),
 };
 
@@ -215,8 +216,9 @@ function filterOf(flags: FlagValues) {
   };
 }
 
-function finish({ out }: VerbContext, failed: readonly string[]): number {
-  for (const line of failed) out.note(line);
+function finish({ out }: VerbContext, results: readonly { status?: Status | undefined }[]): number {
+  const failed = failures(results);
+  for (const line of [...remarks(results).map((remark) => `warning: ${remark}`), ...failed]) out.note(line);
   return failed.length > 0 ? 1 : 0;
 }
 

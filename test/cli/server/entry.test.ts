@@ -153,3 +153,15 @@ test('wrong usage of the entry verbs ends with 2', async () => {
   await at.fails('entry show -spiffeID http://x', 1, /spiffe/i);
   await at.fails('entry show -matchSelectorsOn some', 2, /must be one of exact, subset, superset, any/);
 });
+
+test('whoever registers a workload by its file alone is warned, and so is whoever lists it', async () => {
+  const line =
+    'entry create -parentID spiffe://example.org/h -spiffeID spiffe://example.org/w -selector unix:path:/bin/w';
+  const { code, stdout, stderr } = await at.plain(line);
+  assert.equal(code, 0);
+  assert.match(stderr, /^warning: weak selectors: /);
+  assert.match(stdout, /\nWeak +: .+\n/);
+  assert.match(await at.good('entry show -spiffeID spiffe://example.org/w'), /\nWeak +: .+/);
+  const { stderr: quiet } = await at.plain(`${line} -selector unix:uid:5`);
+  assert.equal(quiet, '');
+});
