@@ -2,28 +2,25 @@ import { mkdir } from 'node:fs/promises';
 import type { Clock } from '../clock.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import { Disposal } from '../disposal.js';
-import { TouchmarkError } from '../errors.js';
 import { readFileBounded, writeFileAtomic } from '../host/atomic-file.js';
 import { lockDirectory } from '../host/lock.js';
 import type { Notifier } from '../host/notify.js';
 import type { OpenTpmOptions, TpmDevice } from '../host/tpm.js';
 import type { Logger } from '../log.js';
-import { buildCsr } from '../x509/csr.js';
-import { generateKey } from '../x509/keys.js';
 import { createIdentityStore, type FedIdentityStore } from './identities/identity-store.js';
 import { waitFor } from './latest.js';
-import { attestNode, checkResult } from './node/attest-node.js';
+import { runLoops } from './loops.js';
+import { attestNode } from './node/attest-node.js';
 import { createKeeper, type NodeSvidKeeper } from './node/keeper.js';
+import { renewAgent } from './node/renew-agent.js';
 import { createNodeAttestor } from './node-attestors/table.js';
 import { secretReader } from './secrets.js';
-import type { NodeSvid } from './server/api.js';
 import { loadTrust } from './server/bootstrap.js';
 import type { Dial } from './server/channel.js';
 import { createServerConnection, type ServerConnection } from './server/connection.js';
 import { createDial } from './server/grpc-channel.js';
 import type { Trust } from './server/trust.js';
 import { approveWith, feedWatchdog, followStatus } from './status.js';
-import { keepInSync } from './sync/keep-in-sync.js';
 import type { WorkloadServing } from './workloads/serve.js';
 
 /** Opens the Workload API and the operators' socket; resolves when clients can connect. */
@@ -84,7 +81,8 @@ async function build(
   disposal.defer(followStatus(store, (line) => notifier.status(line)));
   disposal.use(await deps.serveWorkloads({ config, store, log, clock }));
   const keeper = makeKeeper(config, deps, { trust, connection, store }, disposal);
-  const loops = disposal.use(runLoops({ ...deps, keeper, connection, store, trust }));
+  const { signal, random = Math.random } = deps;
+  const loops = disposal.use(runLoops({ clock, log, signal, random, keeper, connection, store, trust }));
   disposal.defer(feedWatchdog(clock, notifier.watchdogMs, loops.alive, () => notifier.watchdog()));
   const ready = waitFor(keeper.svid, deps.signal, (svid) => svid).then((svid) => {
     if (svid !== undefined) notifier.ready();
@@ -105,7 +103,7 @@ function makeKeeper(
   disposal: Disposal,
 ): NodeSvidKeeper {
   const { clock, log, random = Math.random } = deps;
-  const { trustDomain } = config;
+  const check = { clock, trust, trustDomain: config.trustDomain };
   const readSecret = secretReader(deps.environment);
   const attestor = disposal.use(createNodeAttestor({ ...deps, config, readSecret }));
   const dial = dialer(config, deps, trust);
@@ -114,8 +112,8 @@ function makeKeeper(
     clock,
     log,
     random,
-    attest: (signal) => attestNode({ clock, log, trustDomain, trust, attestor, dial, approvalCode }, signal),
-    renew: (held, signal) => renewNode({ connection, trust, clock, trustDomain }, held, signal),
+    attest: (signal) => attestNode({ ...check, log, attestor, dial, approvalCode }, signal),
+    renew: (held, signal) => renewAgent({ ...check, server: () => connection.api() }, held, signal),
     status: (change) => store.setStatus(change),
   });
 }
@@ -146,54 +144,5 @@ function teller(store: FedIdentityStore, log: Logger): (code: string) => void {
     if (store.status.approvalCode === approvalCode) return;
     if (approvalCode !== '') log.warn(`this host waits for an operator; ${approveWith(approvalCode)}`);
     store.setStatus({ approvalCode });
-  };
-}
-
-interface RenewDeps {
-  readonly connection: ServerConnection;
-  readonly trust: Trust;
-  readonly clock: Clock;
-  readonly trustDomain: AgentConfig['trustDomain'];
-}
-
-/** RenewAgent, for a node that cannot attest again: a new key, the same name. */
-async function renewNode(deps: RenewDeps, held: NodeSvid, signal: AbortSignal): Promise<NodeSvid> {
-  const key = await generateKey('ec-p256');
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(30_000)]);
-  const chain = await deps.connection.api().renewAgent(buildCsr({ key }), limited);
-  const renewed = checkResult(deps, { key, chain, reattestable: held.reattestable });
-  if (renewed.id === held.id) return renewed;
-  throw new TouchmarkError('server_answer_invalid', `the server renewed ${held.id} as ${renewed.id}`);
-}
-
-interface LoopDeps extends AgentDeps {
-  readonly keeper: NodeSvidKeeper;
-  readonly connection: ServerConnection;
-  readonly store: FedIdentityStore;
-  readonly trust: Trust;
-}
-
-/** The two loops that never end by themselves. Should one do so, the watchdog is no longer fed. */
-function runLoops({ keeper, connection, store, trust, clock, log, signal, random = Math.random }: LoopDeps) {
-  const own = new AbortController();
-  const either = AbortSignal.any([signal, own.signal]);
-  const ownBundle: Trust['update'] = (bundle) => trust.update(bundle);
-  let running = 2;
-  const loops = [
-    keeper.run(either),
-    keepInSync({ clock, log, store, random, keeper, connection, ownBundle }, either),
-  ].map((loop) =>
-    loop.finally(() => {
-      running -= 1;
-    }),
-  );
-  for (const loop of loops)
-    loop.catch((error: unknown) => log.error('a loop of the agent failed', { error }));
-  return {
-    alive: () => running === loops.length,
-    async [Symbol.asyncDispose]() {
-      own.abort();
-      await Promise.allSettled(loops);
-    },
   };
 }

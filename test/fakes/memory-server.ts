@@ -105,6 +105,9 @@ function channel(server: MemoryServer, svid: NodeSvid | undefined): ServerChanne
 function api(server: MemoryServer, svid: NodeSvid | undefined, called: (name: string) => void): ServerApi {
   const { authority, entries } = server;
   return {
+    async postStatus() {
+      called('postStatus');
+    },
     async renewAgent(csr) {
       called('renewAgent');
       return authority.x509(csr, svid?.id ?? '', server.nodeTtl);

@@ -1,19 +1,15 @@
-import { type Clock, unixSeconds } from '../../clock.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import type { Bundle } from '../../spiffe/bundle.js';
-import { isMemberOf, pathOf, type TrustDomain } from '../../spiffe/id.js';
 import { buildCsr } from '../../x509/csr.js';
 import { generateKey } from '../../x509/keys.js';
-import { checkReceivedSvid } from '../identities/received-svid.js';
 import type { NodeAttestor } from '../node-attestors/contract.js';
 import type { NodeSvid } from '../server/api.js';
 import type { Dial, ServerChannel } from '../server/channel.js';
 import type { Trust } from '../server/trust.js';
+import { withDeadline } from '../signals.js';
+import { checkNodeSvid, type NodeSvidCheck } from './check-node-svid.js';
 
-export interface AttestNodeDeps {
-  readonly trustDomain: TrustDomain;
-  readonly clock: Clock;
+export interface AttestNodeDeps extends NodeSvidCheck {
   readonly log: Logger;
   readonly trust: Trust;
   readonly attestor: NodeAttestor;
@@ -28,13 +24,14 @@ const ATTESTATION_TIMEOUT_MS = 120_000;
  * Proves this node to the server and returns its SVID: connect, learn the newest bundle, make a key, ask, answer, check.
  * @throws TouchmarkError what the attestor, the connection or the server says; `server_answer_invalid`
  */
-export async function attestNode(deps: AttestNodeDeps, signal: AbortSignal): Promise<NodeSvid> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(ATTESTATION_TIMEOUT_MS)]);
-  if (deps.trust.bundle === undefined) await believeFirst(deps, limited);
-  using channel = deps.dial(undefined);
-  // The authority that will sign for us may be younger than the bundle that was kept.
-  deps.trust.update(await channel.api.bundle(limited));
-  return await prove(deps, channel, limited);
+export function attestNode(deps: AttestNodeDeps, signal: AbortSignal): Promise<NodeSvid> {
+  return withDeadline({ clock: deps.clock, ms: ATTESTATION_TIMEOUT_MS, signal }, async (limited) => {
+    if (deps.trust.bundle === undefined) await believeFirst(deps, limited);
+    using channel = deps.dial(undefined);
+    // The authority that will sign for us may be younger than the bundle that was kept.
+    deps.trust.update(await channel.api.bundle(limited));
+    return await prove(deps, channel, limited);
+  });
 }
 
 /** The insecure first contact: the bundle of whoever answers, which from here on everybody is measured by. */
@@ -61,7 +58,8 @@ async function prove(deps: AttestNodeDeps, channel: ServerChannel, signal: Abort
   try {
     const opening = { type: attestor.type, payload: attempt.payload, csr };
     const { chain, reattestable } = await channel.attest(opening, answer, signal);
-    const svid = checkResult(deps, { key, chain, reattestable });
+    // A secret that works once proves nothing twice, whatever the server says.
+    const svid = checkNodeSvid(deps, { key, chain, reattestable: reattestable && attestor.reattestable });
     deps.approvalCode('');
     return svid;
   } catch (cause) {
@@ -74,24 +72,4 @@ async function prove(deps: AttestNodeDeps, channel: ServerChannel, signal: Abort
 /** A server names the code before it has decided; only its refusal says that somebody has to do something with it. */
 function waitsForApproval(cause: unknown): boolean {
   return cause instanceof TouchmarkError && cause.detail['serverCode'] === 'enrolment_pending';
-}
-
-/** The SVID must be ours: our key, an agent's name in our domain, a chain to the bundle. Which agent, the server decides. */
-export function checkResult(
-  deps: {
-    readonly trustDomain: TrustDomain;
-    readonly clock: Clock;
-    readonly trust: { readonly bundle: Bundle | undefined };
-  },
-  result: Pick<NodeSvid, 'key' | 'chain' | 'reattestable'>,
-): NodeSvid {
-  const { bundle } = deps.trust;
-  if (bundle === undefined)
-    throw new TouchmarkError('server_untrusted', 'no bundle is held to check the SVID by');
-  const svid = checkReceivedSvid(result.chain, result.key, bundle, unixSeconds(deps.clock));
-  if (!isMemberOf(svid.id, deps.trustDomain) || !pathOf(svid.id).startsWith('/spire/agent/')) {
-    throw new TouchmarkError('server_answer_invalid', `the server issued ${svid.id}, which is no agent's ID`);
-  }
-  const { id, chain, notBefore, expiresAt } = svid;
-  return { id, chain, notBefore, expiresAt, key: result.key, reattestable: result.reattestable };
 }

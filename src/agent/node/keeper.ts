@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.js';
 import { hasCode, messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import { createBackoff, pause } from '../backoff.js';
+import { type Backoff, createBackoff, pause, renewalTime } from '../backoff.js';
 import type { NodeStatus } from '../contract.js';
 import { createLatest, type Latest } from '../latest.js';
 import type { NodeSvid } from '../server/api.js';
@@ -33,111 +33,132 @@ export interface KeeperDeps {
 const ATTEMPTS = { firstMs: 1_000, mostMs: 30_000 };
 /** A banned node keeps trying, for it may be allowed again, but nobody shall have to wait for it. */
 const BANNED = { firstMs: 30_000, mostMs: 300_000 };
-const SHORTEST_RENEWAL_MS = 1_000;
 const STABLE_MS = 60_000;
+/** A chip is slow: a server that asks for proof after proof gets one in so much time. */
+const BETWEEN_RENEWALS_MS = 10_000;
 
 export function createKeeper(deps: KeeperDeps): NodeSvidKeeper {
-  const { clock, log } = deps;
-  const svid = createLatest<NodeSvid | undefined>(undefined);
-  const patient = createBackoff(BANNED, deps.random);
-  const eager = createBackoff(ATTEMPTS, deps.random);
-  const wakers = new Set<() => void>();
-  let banned = false;
-  let renewAt = 0;
-  let nextAttempt = 0;
-  let takenAt = 0;
+  return new Keeper(deps);
+}
 
-  const listen = (listener: () => void) => {
-    wakers.add(listener);
-    return () => wakers.delete(listener);
-  };
-  const stir = () => {
-    for (const listener of [...wakers]) listener();
-  };
+class Keeper implements NodeSvidKeeper {
+  readonly svid = createLatest<NodeSvid | undefined>(undefined);
+  readonly #deps: KeeperDeps;
+  readonly #patient: Backoff;
+  readonly #eager: Backoff;
+  readonly #wakers = new Set<() => void>();
+  #banned = false;
+  /** Unix milliseconds, as all times here. */
+  #renewAt = 0;
+  #nextAttempt = 0;
+  #takenAt = 0;
+  /** Whether the SVID taken last has not shown yet that it lasts. */
+  #onProbation = false;
 
-  function take(next: NodeSvid): void {
-    const left = Math.max(0, next.expiresAt * 1000 - clock.now());
-    renewAt = clock.now() + Math.max(SHORTEST_RENEWAL_MS, (left / 2) * (0.9 + 0.2 * deps.random()));
-    banned = false;
-    nextAttempt = 0;
-    takenAt = clock.now();
-    patient.reset();
-    svid.set(next);
-    deps.status({ id: next.id, svidExpiresAt: next.expiresAt });
-    log.info('node SVID received', {
-      id: next.id,
-      expiresAt: next.expiresAt,
-      renewAt: Math.floor(renewAt / 1000),
-    });
+  constructor(deps: KeeperDeps) {
+    this.#deps = deps;
+    this.#patient = createBackoff(BANNED, deps.random);
+    this.#eager = createBackoff(ATTEMPTS, deps.random);
   }
 
-  /** An SVID that lasted ends the row of attempts; one that is refused at once does not: two agents of one chip must not race. */
-  function forgiveIfStable(): void {
-    if (takenAt === 0 || clock.now() - takenAt < STABLE_MS) return;
-    eager.reset();
-    takenAt = 0;
+  refused(which: NodeSvid, reason: unknown): void {
+    if (this.svid.value !== which) return;
+    this.svid.set(undefined);
+    this.#postpone(`the server refuses the node SVID ${which.id}`, reason);
+    // Attesting again mends most refusals, so the first try does not wait.
+    if (!this.#banned && this.#eager.attempts === 1) this.#nextAttempt = 0;
+    this.#stir();
   }
 
-  function postpone(what: string, error: unknown): void {
-    forgiveIfStable();
-    if (hasCode(error, 'node_banned')) banned = true;
-    const wait = (banned ? patient : eager).next();
-    nextAttempt = clock.now() + wait;
-    log.warn(what, { error: messageOf(error), code: codeOf(error), retryInMs: wait });
+  renewBy(time: number): void {
+    if (time === 0 || time * 1000 >= this.#renewAt) return;
+    const soonest = Math.max(time * 1000, this.#takenAt + BETWEEN_RENEWALS_MS);
+    this.#renewAt = Math.min(this.#renewAt, soonest);
+    this.#stir();
+  }
+
+  wake(): void {
+    if (this.#banned || this.#nextAttempt === 0) return;
+    this.#nextAttempt = 0;
+    this.#stir();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const listen = (listener: () => void) => {
+      this.#wakers.add(listener);
+      return () => this.#wakers.delete(listener);
+    };
+    while (!signal.aborted) {
+      const idle = this.#idleMs();
+      if (idle > 0) await pause(this.#deps.clock, idle, signal, listen);
+      else await this.#attempt(signal);
+    }
+  }
+
+  #stir(): void {
+    for (const listener of [...this.#wakers]) listener();
   }
 
   /** How long nothing has to be done: until renewal or the end of what is held, or until the next attempt. */
-  function idleMs(): number {
-    const held = svid.value;
-    if (held === undefined) return nextAttempt - clock.now();
-    return Math.min(held.expiresAt * 1000, Math.max(renewAt, nextAttempt)) - clock.now();
+  #idleMs(): number {
+    const held = this.svid.value;
+    const now = this.#deps.clock.now();
+    if (held === undefined) return this.#nextAttempt - now;
+    return Math.min(held.expiresAt * 1000, Math.max(this.#renewAt, this.#nextAttempt)) - now;
   }
 
-  async function attempt(signal: AbortSignal): Promise<void> {
-    const held = svid.value;
-    const alive = held !== undefined && held.expiresAt * 1000 > clock.now();
-    if (held !== undefined && !alive) {
-      log.warn('the node SVID has ended; attesting again', { id: held.id });
-      svid.set(undefined);
-    }
+  async #attempt(signal: AbortSignal): Promise<void> {
+    const { attest, renew } = this.#deps;
+    const held = this.#alive();
     try {
-      take(await (alive && !held.reattestable ? deps.renew(held, signal) : deps.attest(signal)));
+      const next = held === undefined || held.reattestable ? attest(signal) : renew(held, signal);
+      this.#take(await next);
     } catch (error) {
       if (signal.aborted) return;
-      if (alive && hasCode(error, 'node_refused', 'node_banned')) refused(held, error);
-      else postpone(alive ? 'renewing the node SVID failed' : 'node attestation failed', error);
+      if (held === undefined) this.#postpone('node attestation failed', error);
+      else if (hasCode(error, 'node_refused', 'node_banned')) this.refused(held, error);
+      else this.#postpone('renewing the node SVID failed', error);
     }
   }
 
-  function refused(which: NodeSvid, reason: unknown): void {
-    if (svid.value !== which) return;
-    svid.set(undefined);
-    postpone(`the server refuses the node SVID ${which.id}`, reason);
-    if (!banned && eager.attempts === 1) nextAttempt = 0;
-    stir();
+  /** What is held, unless it has ended meanwhile. */
+  #alive(): NodeSvid | undefined {
+    const held = this.svid.value;
+    if (held === undefined || held.expiresAt * 1000 > this.#deps.clock.now()) return held;
+    this.#deps.log.warn('the node SVID has ended; attesting again', { id: held.id });
+    this.svid.set(undefined);
+    return undefined;
   }
 
-  return {
-    svid,
-    refused,
-    wake() {
-      if (banned || nextAttempt === 0) return;
-      nextAttempt = 0;
-      stir();
-    },
-    renewBy(time) {
-      if (time === 0 || time * 1000 >= renewAt) return;
-      renewAt = time * 1000;
-      stir();
-    },
-    async run(signal) {
-      while (!signal.aborted) {
-        const idle = idleMs();
-        if (idle > 0) await pause(clock, idle, signal, listen);
-        else await attempt(signal);
-      }
-    },
-  };
+  #take(next: NodeSvid): void {
+    const { clock, random, status, log } = this.#deps;
+    const { id, expiresAt } = next;
+    this.#takenAt = clock.now();
+    this.#renewAt = renewalTime(this.#takenAt, expiresAt, random);
+    this.#banned = false;
+    this.#nextAttempt = 0;
+    this.#onProbation = true;
+    this.#patient.reset();
+    this.svid.set(next);
+    status({ id, svidExpiresAt: expiresAt });
+    log.info('node SVID received', { id, expiresAt, renewAt: Math.floor(this.#renewAt / 1000) });
+  }
+
+  #postpone(what: string, error: unknown): void {
+    const { clock, log } = this.#deps;
+    this.#forgiveIfStable();
+    if (hasCode(error, 'node_banned')) this.#banned = true;
+    const retryInMs = (this.#banned ? this.#patient : this.#eager).next();
+    this.#nextAttempt = clock.now() + retryInMs;
+    log.warn(what, { error: messageOf(error), code: codeOf(error), retryInMs });
+  }
+
+  /** An SVID that lasted ends the row of attempts; one that is refused at once does not: two agents of one chip must not race. */
+  #forgiveIfStable(): void {
+    if (!this.#onProbation || this.#deps.clock.now() - this.#takenAt < STABLE_MS) return;
+    this.#eager.reset();
+    this.#onProbation = false;
+  }
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -33,6 +33,8 @@ export type SignResult = { readonly chain: readonly Uint8Array[] } | { readonly 
  * (a new attestation helps), `node_banned`, `server_unimplemented`, or `server_refused` for every other status.
  */
 export interface ServerApi {
+  /** Tells the version of this agent, and the sequence of the bundle that it holds. */
+  postStatus(bundleSequence: bigint, signal: AbortSignal): Promise<void>;
   renewAgent(csr: Uint8Array, signal: AbortSignal): Promise<readonly Uint8Array[]>;
   openSession(hello: SessionHello, signal: AbortSignal): SessionStream;
   /** One whole round of SyncAuthorizedEntries; `held` are the revisions that need no second transfer. */

@@ -22,33 +22,53 @@ export interface ServerConnection extends Disposable {
 const GRACE_MS = 35_000;
 
 export function createServerConnection(dial: Dial, clock: Clock): ServerConnection {
-  const open = new Set<ServerChannel>();
-  let current: ServerChannel | undefined;
+  return new Connection(dial, clock);
+}
 
-  function drop(channel: ServerChannel): void {
-    if (current === channel) current = undefined;
-    if (open.delete(channel)) channel[Symbol.dispose]();
+class Connection implements ServerConnection {
+  readonly #dial: Dial;
+  readonly #clock: Clock;
+  /** Every channel that is open, and how to call its closing off where that is planned. */
+  readonly #open = new Map<ServerChannel, () => void>();
+  #current: ServerChannel | undefined;
+
+  constructor(dial: Dial, clock: Clock) {
+    this.#dial = dial;
+    this.#clock = clock;
   }
 
-  return {
-    api() {
-      if (current !== undefined) return current.api;
-      throw new TouchmarkError('server_away', 'there is no connection to the server');
-    },
-    open(svid) {
-      const channel = dial(svid);
-      open.add(channel);
-      return channel;
-    },
-    adopt(channel) {
-      const before = current;
-      if (before === channel) return;
-      current = channel;
-      if (before !== undefined) clock.after(GRACE_MS, () => drop(before));
-    },
-    drop,
-    [Symbol.dispose]() {
-      for (const channel of [...open]) drop(channel);
-    },
-  };
+  api(): ServerApi {
+    if (this.#current !== undefined) return this.#current.api;
+    throw new TouchmarkError('server_away', 'there is no connection to the server');
+  }
+
+  open(svid: NodeSvid): ServerChannel {
+    const channel = this.#dial(svid);
+    this.#open.set(channel, () => {});
+    return channel;
+  }
+
+  adopt(channel: ServerChannel): void {
+    const before = this.#current;
+    if (before === channel) return;
+    this.#current = channel;
+    if (before === undefined) return;
+    this.#open.set(
+      before,
+      this.#clock.after(GRACE_MS, () => this.drop(before)),
+    );
+  }
+
+  drop(channel: ServerChannel): void {
+    if (this.#current === channel) this.#current = undefined;
+    const stopWaiting = this.#open.get(channel);
+    if (stopWaiting === undefined) return;
+    stopWaiting();
+    this.#open.delete(channel);
+    channel[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    for (const channel of [...this.#open.keys()]) this.drop(channel);
+  }
 }

@@ -8,7 +8,7 @@ import { writePem, writePemCertificates } from '../../x509/pem.js';
 import type { NodeSvid } from './api.js';
 import type { AnswerChallenge, AttestOpening, AttestResult, Dial, ServerChannel } from './channel.js';
 import { type Distrust, fromServer } from './errors.js';
-import { spiffeIdFromWire } from './from-wire.js';
+import { receivedId } from './from-wire.js';
 import { grpcServerApi } from './grpc-api.js';
 import type { Trust } from './trust.js';
 
@@ -103,7 +103,7 @@ async function converse(
 function resultOf(result: AttestAgentResponse_Result): AttestResult {
   const { svid, reattestable } = result;
   if (svid === undefined) throw senseless('sent a result without an SVID');
-  return { id: spiffeIdFromWire(svid.id), chain: svid.certChain, reattestable };
+  return { id: receivedId(svid.id), chain: svid.certChain, reattestable };
 }
 
 function senseless(what: string): TouchmarkError {

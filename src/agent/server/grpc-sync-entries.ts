@@ -5,7 +5,7 @@ import type {
   Entry as EntryService,
   SyncAuthorizedEntriesResponse,
 } from '../../wire/gen/spire/server/entry_pb.js';
-import { entryFromWire } from './from-wire.js';
+import { receivedEntry } from './from-wire.js';
 
 /** What SPIRE's agents ask for. */
 const mask = {
@@ -59,7 +59,7 @@ export async function syncEntries(
 
 function whole({ entries }: SyncAuthorizedEntriesResponse): Map<string, Entry> {
   if (entries.length > MOST_ENTRIES) throw tooMany();
-  return new Map(entries.map((wire) => [wire.id, entryFromWire(wire)]));
+  return new Map(entries.map((wire) => [wire.id, receivedEntry(wire)]));
 }
 
 async function fetchChanged(
@@ -80,7 +80,7 @@ async function fetchChanged(
     for (let more = true; more; ) {
       const page = await nextPage(pages);
       if (page === undefined) throw cutShort();
-      for (const wire of page.entries) if (revisions.has(wire.id)) found.set(wire.id, entryFromWire(wire));
+      for (const wire of page.entries) if (revisions.has(wire.id)) found.set(wire.id, receivedEntry(wire));
       more = page.more;
     }
   }

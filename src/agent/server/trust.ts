@@ -35,45 +35,69 @@ export interface TrustDeps {
   save(bundle: Bundle): Promise<void>;
 }
 
-export function createTrust({ trustDomain, log, first, save }: TrustDeps): Trust {
-  const serverId = makeSpiffeId(trustDomain, '/spire/server');
-  let bundle = first;
-  let known = first === undefined ? '' : digestOf(first);
-  let writing = Promise.resolve();
+export function createTrust(deps: TrustDeps): Trust {
+  return new KeptTrust(deps);
+}
 
-  const write = async (next: Bundle) => {
-    try {
-      await save(next);
-    } catch (error) {
-      log.error('the newest bundle could not be kept for the next start', { error: messageOf(error) });
+class KeptTrust implements Trust {
+  readonly #deps: TrustDeps;
+  readonly #serverId: SpiffeId;
+  #bundle: Bundle | undefined;
+  /** Digest of what is on the disk, or on its way there. */
+  #known: string;
+  /** The newest bundle that nobody has begun to write; what came before it needs no writing any more. */
+  #unsaved: Bundle | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(deps: TrustDeps) {
+    this.#deps = deps;
+    this.#serverId = makeSpiffeId(deps.trustDomain, '/spire/server');
+    this.#bundle = deps.first;
+    this.#known = deps.first === undefined ? '' : digestOf(deps.first);
+  }
+
+  get bundle(): Bundle | undefined {
+    return this.#bundle;
+  }
+
+  update(next: Bundle): void {
+    const { trustDomain, x509Authorities } = next;
+    if (trustDomain !== this.#deps.trustDomain || x509Authorities.length === 0) {
+      const many = x509Authorities.length;
+      const message = `the server sent a bundle of ${trustDomain} with ${many} X.509 authorities`;
+      throw new TouchmarkError('server_answer_invalid', message);
     }
-  };
+    this.#bundle = next;
+    const digest = digestOf(next);
+    if (digest === this.#known) return;
+    this.#known = digest;
+    this.#unsaved = next;
+    this.#writing ??= this.#write();
+  }
 
-  return {
-    get bundle() {
-      return bundle;
-    },
-    update(next) {
-      if (next.trustDomain !== trustDomain || next.x509Authorities.length === 0) {
-        const many = next.x509Authorities.length;
-        const message = `the server sent a bundle of ${next.trustDomain} with ${many} X.509 authorities`;
-        throw new TouchmarkError('server_answer_invalid', message);
+  verifyServer(chain: readonly Uint8Array[], now: number): void {
+    const id = serverIdOf(chain, this.#bundle, now, this.#serverId);
+    if (id === this.#serverId) return;
+    throw new TouchmarkError('server_untrusted', `the server is ${id} instead of ${this.#serverId}`);
+  }
+
+  async flushed(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** One after the other, so that the newest is what stays. Never rejects. */
+  async #write(): Promise<void> {
+    for (let next = this.#unsaved; next !== undefined; next = this.#unsaved) {
+      this.#unsaved = undefined;
+      try {
+        await this.#deps.save(next);
+      } catch (error) {
+        const message = 'the newest bundle could not be kept for the next start';
+        this.#deps.log.error(message, { error: messageOf(error) });
       }
-      bundle = next;
-      const digest = digestOf(next);
-      if (digest === known) return;
-      known = digest;
-      // One after the other, so that the newest is what stays.
-      writing = writing.then(() => write(next));
-    },
-    verifyServer(chain, now) {
-      const id = serverIdOf(chain, bundle, now, serverId);
-      if (id !== serverId) {
-        throw new TouchmarkError('server_untrusted', `the server is ${id} instead of ${serverId}`);
-      }
-    },
-    flushed: () => writing,
-  };
+    }
+    this.#writing = undefined;
+  }
 }
 
 function serverIdOf(

@@ -154,8 +154,9 @@ test('a stream that ends too early and an entry that makes no sense are refused'
   });
   answer = [{ entries: [{ ...wire('a'), spiffeId: { trustDomain: 'Example', path: '/a' } }], more: false }];
   await assert.rejects(api.syncEntries(new Map(), never), {
-    code: 'trust_domain_invalid',
-    message: 'trust domain "Example": it has a character outside a-z 0-9 . - _',
+    code: 'server_answer_invalid',
+    message:
+      'the server sent entry "a" that makes no sense: entry.spiffe_id: trust_domain: trust domain "Example": it has a character outside a-z 0-9 . - _',
   });
 });
 

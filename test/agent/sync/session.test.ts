@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { HEARTBEAT_MS, runSession, type SessionDeps } from '../../../src/agent/sync/session.js';
+import { HEARTBEAT_MS } from '../../../src/agent/sync/pulse.js';
+import { runSession, type SessionDeps } from '../../../src/agent/sync/session.js';
 import { TouchmarkError } from '../../../src/errors.js';
 import { silentLogger } from '../../../src/log.js';
 import { makeEntry } from '../../fakes/entries.js';
