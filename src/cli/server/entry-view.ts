@@ -16,7 +16,7 @@ export function entryText(entry: Entry): string {
     ['X509-SVID TTL', ttl(entry.x509SvidTtl)],
     ['JWT-SVID TTL', ttl(entry.jwtSvidTtl)],
     ...entry.selectors.map((selector): [string, string] => ['Selector', printable(formatSelector(selector))]),
-    ...(weak === undefined ? [] : [['Weak', weak] as [string, string]]),
+    ...(weak === undefined ? [] : [['Weak', printable(weak)] as [string, string]]),
     ...entry.federatesWith.map((domain): [string, string] => ['FederatesWith', domain]),
     ...entry.dnsNames.map((name): [string, string] => ['DNS name', name]),
     ...(entry.expiresAt > 0n ? [['Expiration time', timeText(entry.expiresAt)] as [string, string]] : []),
