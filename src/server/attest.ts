@@ -44,7 +44,7 @@ export interface AttestDeps {
 
 /** What is known of the connection. */
 export interface AttestCall {
-  /** DER of the leaf that this connection was shown; empty where there is no TLS. */
+  /** DER of the leaf that this connection was shown; empty where there is no TLS. Read only by attestors that bind to it. */
   readonly serverLeaf: Uint8Array;
   /** Without port; empty on a Unix socket. */
   readonly address: string;
@@ -77,7 +77,9 @@ export function attestAgent(
     const identity = await attestor.attest({
       payload: opening.payload,
       csr: opening.csr,
-      serverLeaf: call.serverLeaf,
+      get serverLeaf() {
+        return call.serverLeaf;
+      },
       address: call.address,
       signal: call.signal,
       challenge: challengesOver(talk),

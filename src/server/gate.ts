@@ -81,7 +81,9 @@ function apiCall(deps: GateDeps, call: Call<Connected>, caller: Caller): ApiCall
   return {
     caller,
     address: connected.via === 'tls' ? connected.address : '',
-    serverLeaf: connected.via === 'tls' ? connected.serverLeaf : new Uint8Array(),
+    get serverLeaf() {
+      return connected.via === 'tls' ? connected.serverLeaf : new Uint8Array();
+    },
     // Read only by those who wait: a signal costs something to make.
     get signal() {
       return call.signal;

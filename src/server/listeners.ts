@@ -42,7 +42,8 @@ export async function listenForAgents(context: ServerContext, servers: Servers):
     maxConnections: 20_000,
     // A fleet stands behind one address, and silent connections cost memory only: they must not keep its agents out.
     maxHandshakesPerAddress: 4_000,
-    identify: (peer) => ({ via: 'tls', ...peer }),
+    // The peer itself, not a copy: copying would read its lazy member.
+    identify: (peer) => Object.assign(peer, { via: 'tls' } as const),
     keyOf(caller) {
       if (caller.via === 'unix') return `uid ${caller.uid}`;
       const svid = caller.chain.length === 0 ? undefined : verifyPeer(caller);

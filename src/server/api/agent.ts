@@ -131,8 +131,7 @@ type AttestRequests = Parameters<typeof attestAgent>[1];
 
 async function* attest(deps: AgentApiDeps, requests: AttestRequests, call: ApiCall) {
   await deps.limits.attest.take(call.address, 1, call);
-  const { serverLeaf, address, signal } = call;
-  for await (const response of attestAgent(deps.attest, requests, { serverLeaf, address, signal })) {
+  for await (const response of attestAgent(deps.attest, requests, call)) {
     const { step } = response;
     const id = step.case === 'result' ? step.value.svid?.id : undefined;
     if (id !== undefined) call.audit({ agent_id: `spiffe://${id.trustDomain}${id.path}` });
