@@ -8,7 +8,8 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { messageOf, TouchmarkError } from '../errors.js';
-import type { BidiStream, MethodInfo, ServerStream, ServiceImpl, Unary } from './call.js';
+import type { Answer, BidiStream, MethodInfo, ServerStream, ServiceImpl, Unary } from './call.js';
+import { bytesOf } from './encoded.js';
 import { requestsOf } from './requests.js';
 import { pump } from './responses.js';
 import type { Runtime } from './runtime.js';
@@ -18,6 +19,9 @@ type AnyService = UntypedServiceImplementation[string];
 
 /** What grpc-js hands on for bytes that are no request: the refusal, so that it passes the same doors as any call. */
 type Decoded = Message | TouchmarkError;
+
+/** Why a stream's signal fires when the stream has ended. One for all: to make an error costs as much as to write a message. */
+const over = new TouchmarkError('call_cancelled', 'the call has ended');
 
 /** The pair that grpc.Server.addService takes, for every method of the descriptor. */
 export function adapt<S extends DescService, C>(
@@ -48,7 +52,8 @@ function methodDefinition(desc: DescMethod, method: MethodInfo, maxBytes: number
     responseStream: desc.methodKind === 'server_streaming' || desc.methodKind === 'bidi_streaming',
     requestDeserialize: (bytes: Buffer): Decoded => decodeRequest(desc, method, bytes, maxBytes),
     requestSerialize: (message: Message) => asBuffer(toBinary(desc.input, message)),
-    responseSerialize: (message: Message) => asBuffer(toBinary(desc.output, message)),
+    responseSerialize: (answer: Answer<Message>) =>
+      asBuffer(bytesOf(answer) ?? toBinary(desc.output, answer as Message)),
     responseDeserialize: (bytes: Buffer) => fromBinary(desc.output, plain(bytes)),
   };
 }
@@ -90,17 +95,17 @@ function handlerFor<C>(
   switch (desc.methodKind) {
     case 'unary': {
       const run = (handler ?? unimplemented(method)) as Unary<DescMethod, C>;
-      return (surface: ServerUnaryCall<Decoded, Message>, reply: sendUnaryData<Message>) =>
+      return (surface: ServerUnaryCall<Decoded, Answer<Message>>, reply: sendUnaryData<Answer<Message>>) =>
         void answerUnary(runtime, method, run, surface, reply);
     }
     case 'server_streaming': {
       const run = (handler ?? unimplemented(method)) as ServerStream<DescMethod, C>;
-      return (surface: ServerWritableStream<Decoded, Message>) =>
+      return (surface: ServerWritableStream<Decoded, Answer<Message>>) =>
         void answerStream(runtime, method, surface, (call) => run(checked(surface.request), call));
     }
     default: {
       const run = (handler ?? unimplemented(method)) as BidiStream<DescMethod, C>;
-      return (surface: ServerDuplexStream<Decoded, Message>) =>
+      return (surface: ServerDuplexStream<Decoded, Answer<Message>>) =>
         void answerStream(runtime, method, surface, (call) => run(requestsOf(surface, call, checked), call));
     }
   }
@@ -117,8 +122,8 @@ async function answerUnary<C>(
   runtime: Runtime<C>,
   method: MethodInfo,
   handler: Unary<DescMethod, C>,
-  surface: ServerUnaryCall<Decoded, Message>,
-  reply: sendUnaryData<Message>,
+  surface: ServerUnaryCall<Decoded, Answer<Message>>,
+  reply: sendUnaryData<Answer<Message>>,
 ): Promise<void> {
   const call = runtime.begin(method, surface);
   if (call instanceof TouchmarkError) {
@@ -141,13 +146,15 @@ async function answerUnary<C>(
   }
 }
 
-type StreamSurface = ServerWritableStream<Decoded, Message> | ServerDuplexStream<Decoded, Message>;
+type StreamSurface =
+  | ServerWritableStream<Decoded, Answer<Message>>
+  | ServerDuplexStream<Decoded, Answer<Message>>;
 
 async function answerStream<C>(
   runtime: Runtime<C>,
   method: MethodInfo,
   surface: StreamSurface,
-  start: (call: ServerCall<C>) => AsyncIterable<Message>,
+  start: (call: ServerCall<C>) => AsyncIterable<Answer<Message>>,
 ): Promise<void> {
   const call = runtime.begin(method, surface);
   if (call instanceof TouchmarkError) {
@@ -168,6 +175,6 @@ async function answerStream<C>(
     else if (!surface.cancelled) surface.emit('error', status);
   } finally {
     runtime.streams.delete(call);
-    call.abort(new TouchmarkError('call_cancelled', `${method.name} has ended`));
+    call.abort(over);
   }
 }

@@ -1,5 +1,6 @@
 import type { DescMethod, DescService, Message, MessageShape } from '@bufbuild/protobuf';
 import type { Metadata } from '@grpc/grpc-js';
+import type { Encoded } from './encoded.js';
 
 /** One method, computed once when its service is added. */
 export interface MethodInfo {
@@ -48,21 +49,24 @@ export interface Interceptor<C> {
   after?(call: Call<C>, outcome: Outcome): void;
 }
 
+/** What a handler answers with: a message, or its bytes where it has them already. */
+export type Answer<M extends Message> = M | Encoded<M>;
+
 export type Unary<M extends DescMethod, C> = (
   request: MessageShape<M['input']>,
   call: Call<C>,
-) => Promise<MessageShape<M['output']>>;
+) => Promise<Answer<MessageShape<M['output']>>>;
 
 /** The iterable must end when `call.signal` fires; it is pulled only as fast as the client reads. */
 export type ServerStream<M extends DescMethod, C> = (
   request: MessageShape<M['input']>,
   call: Call<C>,
-) => AsyncIterable<MessageShape<M['output']>>;
+) => AsyncIterable<Answer<MessageShape<M['output']>>>;
 
 export type BidiStream<M extends DescMethod, C> = (
   requests: AsyncIterable<MessageShape<M['input']>>,
   call: Call<C>,
-) => AsyncIterable<MessageShape<M['output']>>;
+) => AsyncIterable<Answer<MessageShape<M['output']>>>;
 
 export type Handler<M extends DescMethod, C> = M['methodKind'] extends 'unary'
   ? Unary<M, C>

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { status } from '@grpc/grpc-js';
 import { TouchmarkError } from '../../src/errors.js';
 import { createLogger } from '../../src/log.js';
 import type { Call, Outcome } from '../../src/rpc/call.js';
 import { createRpcClient } from '../../src/rpc/client.js';
+import { encoded } from '../../src/rpc/encoded.js';
 import { withDetails } from '../../src/rpc/error-status.js';
 import { isRpcError, RpcError } from '../../src/rpc/rpc-error.js';
 import {
@@ -234,4 +235,36 @@ test('fields of a request that are not known are dropped, and bytes are plain ar
     ),
   );
   assert.ok(!names.includes('$unknown'), names.join());
+});
+
+test('an answer that is encoded already is sent as it is, by calls and by streams', async (t) => {
+  const bytes = toBinary(CountEntriesResponseSchema, count(7));
+  const page = toBinary(
+    SyncAuthorizedEntriesResponseSchema,
+    create(SyncAuthorizedEntriesResponseSchema, { entries: [{ id: 'a' }], more: true }),
+  );
+  const served = await serve(t, (server) =>
+    server.add(Entry, {
+      countEntries: async () => encoded(bytes),
+      async *syncAuthorizedEntries() {
+        yield encoded(page);
+        yield encoded(new Uint8Array());
+        yield create(SyncAuthorizedEntriesResponseSchema, { entries: [{ id: 'b' }] });
+      },
+    }),
+  );
+  const client = createRpcClient(Entry, served.channel());
+  assert.equal((await client.countEntries({})).count, 7);
+  assert.equal((await client.countEntries({})).count, 7);
+  const stream = client.syncAuthorizedEntries();
+  stream.closeSend();
+  const pages = await collect(stream.responses);
+  assert.deepEqual(
+    pages.map(({ entries, more }) => [entries.map(({ id }) => id), more]),
+    [
+      [['a'], true],
+      [[], false],
+      [['b'], false],
+    ],
+  );
 });

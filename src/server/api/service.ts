@@ -6,6 +6,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 import type { AuditFields } from '../../events.js';
+import type { Answer } from '../../rpc/call.js';
 import type { Caller } from '../caller.js';
 import type { Node } from '../model.js';
 
@@ -14,7 +15,7 @@ export interface ApiCall {
   readonly caller: Caller;
   /** Remote address without port; empty on the Unix socket. */
   readonly address: string;
-  /** DER of the server certificate that this connection was shown; empty on the Unix socket. */
+  /** DER of the server certificate that this connection was shown; empty on the Unix socket. Dear when first read. */
   readonly serverLeaf: Uint8Array;
   /** Fires when the caller gave up, the connection ended or the server stops. */
   readonly signal: AbortSignal;
@@ -36,9 +37,9 @@ export interface ApiCall {
 
 type Handler<M> =
   M extends DescMethodUnary<infer I extends DescMessage, infer O extends DescMessage>
-    ? (request: MessageShape<I>, call: ApiCall) => Promise<MessageShape<O>>
+    ? (request: MessageShape<I>, call: ApiCall) => Promise<Answer<MessageShape<O>>>
     : M extends DescMethodBiDiStreaming<infer I extends DescMessage, infer O extends DescMessage>
-      ? (requests: AsyncIterable<MessageShape<I>>, call: ApiCall) => AsyncIterable<MessageShape<O>>
+      ? (requests: AsyncIterable<MessageShape<I>>, call: ApiCall) => AsyncIterable<Answer<MessageShape<O>>>
       : never;
 
 /** Every method of a service; a missing one does not compile. */

@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { type Clock, unixSeconds } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
+import type { Answer } from '../../rpc/call.js';
 import type { Entry } from '../../spiffe/entry.js';
-import { entryToWire } from '../../wire/entry.js';
 import {
   EntryRevisionSchema,
   type SyncAuthorizedEntriesRequest,
@@ -13,6 +13,7 @@ import type { EntryMask } from '../../wire/gen/spire/types_pb.js';
 import type { Registry } from '../contract.js';
 import type { Node } from '../model.js';
 import type { ApiCall } from './service.js';
+import { entriesPage } from './sync-page.js';
 
 interface SyncDeps {
   readonly registry: Registry;
@@ -36,13 +37,15 @@ export async function* syncEntries(
   deps: SyncDeps,
   requests: AsyncIterable<SyncAuthorizedEntriesRequest>,
   call: ApiCall,
-): AsyncGenerator<SyncAuthorizedEntriesResponse> {
+): AsyncGenerator<Answer<SyncAuthorizedEntriesResponse>> {
   let mask: EntryMask | undefined;
   let started = false;
   for await (const request of requests) {
     const node = call.issuingNode();
     if (started) {
-      yield* pages(namedEntries(deps, node, request.ids), (entries, more) => fullPage(entries, more, mask));
+      yield* pages(namedEntries(deps, node, request.ids), (entries, more) =>
+        entriesPage(entries, more, mask),
+      );
       continue;
     }
     checkFirst(request);
@@ -51,7 +54,7 @@ export async function* syncEntries(
     const held = currentEntries(deps, node);
     call.audit({ count: held.length });
     if (held.length <= PAGE) {
-      yield fullPage(held, false, mask);
+      yield entriesPage(held, false, mask);
       return;
     }
     yield* pages(held, revisionPage);
@@ -82,15 +85,6 @@ function* pages<T>(entries: readonly Entry[], make: (page: Entry[], more: boolea
   for (let from = 0; from === 0 || from < entries.length; from += PAGE) {
     yield make(entries.slice(from, from + PAGE), from + PAGE < entries.length);
   }
-}
-
-function fullPage(
-  page: readonly Entry[],
-  more: boolean,
-  mask: EntryMask | undefined,
-): SyncAuthorizedEntriesResponse {
-  const entries = page.map((entry) => entryToWire(entry, mask));
-  return create(SyncAuthorizedEntriesResponseSchema, { entries, more });
 }
 
 function revisionPage(page: readonly Entry[], more: boolean): SyncAuthorizedEntriesResponse {

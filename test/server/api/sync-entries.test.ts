@@ -169,3 +169,33 @@ test('nobody but a node may ask', async (t) => {
   await refused(on.operator(Entry).getAuthorizedEntries({}), 'PERMISSION_DENIED', /it needs to be an agent/);
   await refused(on.anonymous(Entry).getAuthorizedEntries({}), 'PERMISSION_DENIED', /it needs to be an agent/);
 });
+
+test('an entry that changed is sent as it is now, to every node and under every mask', async (t) => {
+  const on = await stage(t);
+  const [first, second] = [await on.agent({ agentPath: '/group' }), await on.agent({ agentPath: '/group' })];
+  const [id = ''] = await on.entries({ ...entry('/w', 'spiffe://example.org/group'), hint: 'before' });
+  const sync = async (
+    agent: TestAgent,
+    outputMask?: { revisionNumber: true; hint?: boolean; dnsNames?: true },
+  ) => {
+    const stream = on.as(agent, Entry).syncAuthorizedEntries();
+    await stream.send(outputMask === undefined ? {} : { outputMask });
+    const [page] = await all(stream.responses);
+    return page?.entries.find((one) => one.id === id);
+  };
+  const masks = [undefined, { revisionNumber: true, hint: true }, { revisionNumber: true }] as const;
+  for (const hint of ['before', 'after']) {
+    if (hint === 'after') {
+      await on.operator(Entry).batchUpdateEntry({ entries: [{ id, hint }], inputMask: { hint: true } });
+    }
+    for (const agent of [first, second, first]) {
+      for (const mask of masks) {
+        const seen = await sync(agent, mask);
+        const wanted = mask === undefined || 'hint' in mask;
+        assert.equal(seen?.hint, wanted ? hint : '');
+        assert.equal(seen?.spiffeId?.path, mask === undefined ? '/w' : undefined);
+        assert.equal(seen?.revisionNumber, hint === 'before' ? 0n : 1n);
+      }
+    }
+  }
+});
