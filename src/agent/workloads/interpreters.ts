@@ -4,7 +4,7 @@ import type { Selector } from '../../spiffe/selector.js';
 const interpreters: ReadonlySet<string> = new Set(
   (
     'python pypy perl ruby node nodejs bun deno php lua luajit tclsh wish guile sbcl Rscript R julia java mono dotnet pwsh ' +
-    'sh bash dash zsh ksh mksh fish busybox toybox awk gawk mawk sed beam.smp gdb strace env wine '
+    'sh bash dash zsh ksh mksh fish busybox toybox awk gawk mawk sed beam.smp gdb strace env wine'
   ).split(' '),
 );
 
