@@ -2,7 +2,7 @@
 import { generateKeyPairSync, sign, verify } from 'node:crypto';
 import { systemClock } from '../src/clock.js';
 import { silentLogger } from '../src/log.js';
-import { openAuthority } from '../src/server/authority.js';
+import { openAuthority } from '../src/server/authority/authority.js';
 import { createIssuer } from '../src/server/issue.js';
 import { memoryKeyManager } from '../src/server/key-managers/memory.js';
 import { parseSpiffeId, parseTrustDomain } from '../src/spiffe/id.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Write } from '../src/server/datastores/contract.js';
 import { openLevelDatastore } from '../src/server/datastores/level.js';
-import { openRegistry } from '../src/server/registry.js';
+import { openRegistry } from '../src/server/registry/registry.js';
 import type { Entry } from '../src/spiffe/entry.js';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../src/spiffe/id.js';
 

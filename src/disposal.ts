@@ -5,8 +5,11 @@
 export class Disposal implements AsyncDisposable {
   readonly #steps: (() => PromiseLike<void> | void)[] = [];
 
-  use<T extends AsyncDisposable>(resource: T): T {
-    this.defer(() => resource[Symbol.asyncDispose]());
+  use<T extends AsyncDisposable | Disposable>(resource: T): T {
+    this.defer(() => {
+      if (Symbol.asyncDispose in resource) return resource[Symbol.asyncDispose]();
+      return resource[Symbol.dispose]();
+    });
     return resource;
   }
 

@@ -19,7 +19,7 @@ import type { Condition, Datastore, Stored, Write } from './datastores/contract.
 import type { Node } from './model.js';
 import type { AttestedIdentity, NodeAttestor } from './node-attestors/contract.js';
 import { knownAttestorTypes } from './node-attestors/table.js';
-import type { NodeEvents } from './node-events.js';
+import type { NodeEvents } from './nodes/events.js';
 
 /** Most that one attestation may send; a message over gRPC's own limit never gets here. */
 export const attestationLimits = {

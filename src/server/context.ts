@@ -2,40 +2,40 @@
 import { mkdir } from 'node:fs/promises';
 import type { Clock } from '../clock.js';
 import type { ServerConfig } from '../config/server-config.js';
+import { Disposal } from '../disposal.js';
 import { TouchmarkError } from '../errors.js';
 import { lockDirectory } from '../host/lock.js';
 import type { Logger } from '../log.js';
 import { weakReason } from '../spiffe/entry.js';
-import { type Audit, createAudit } from './audit.js';
-import { openAuthority } from './authority.js';
-import { type Bundles, createBundles } from './bundles.js';
-import { createPeerVerifier } from './caller.js';
-import { type Cleanup, createCleanup } from './cleanup.js';
+import { type Audit, createAudit } from './access/audit.js';
+import { createPeerVerifier } from './access/caller.js';
+import { createGate, type Gate } from './access/gate.js';
+import { createLimits, type Limits } from './access/limits.js';
+import { createPrivileged, type Privileged } from './access/privileged.js';
+import { openAuthority } from './authority/authority.js';
+import { type Bundles, createBundles } from './authority/foreign-bundles.js';
 import type { Authority, Issuer, Registry } from './contract.js';
 import type { Datastore } from './datastores/contract.js';
 import { openDatastore } from './datastores/datastore-table.js';
-import { createEntries, type Entries } from './entries.js';
-import { startEntryPruner } from './entry-pruner.js';
-import { createGate, type Gate } from './gate.js';
-import { checkIssuance } from './host-state.js';
-import { createHosts } from './hosts.js';
-import type { Hosts } from './hosts-contract.js';
+import { createEntries, type Entries } from './entries/entries.js';
+import { startEntryPruner } from './entries/pruner.js';
+import type { Hosts } from './hosts/contract.js';
+import { createHosts } from './hosts/hosts.js';
+import { checkIssuance } from './hosts/state.js';
 import { vendorAnchorsDir } from './installation.js';
 import { createIssuer } from './issue.js';
 import type { KeyManager } from './key-managers/contract.js';
 import { openKeyManager } from './key-managers/key-manager-table.js';
-import { createLimits, type Limits } from './limits.js';
 import type { Node } from './model.js';
 import type { NodeAttestor } from './node-attestors/contract.js';
 import { openNodeAttestors } from './node-attestors/table.js';
-import { auditNodeEvents } from './node-audit.js';
-import type { NodeEvents } from './node-events.js';
-import { createNodeLifecycle, type NodeLifecycle } from './node-lifecycle.js';
-import { createPrivileged, type Privileged } from './privileged.js';
-import { openRegistry } from './registry.js';
+import { auditNodeEvents } from './nodes/audit.js';
+import type { NodeEvents } from './nodes/events.js';
+import { createNodeLifecycle, type NodeLifecycle } from './nodes/lifecycle.js';
+import { openRegistry } from './registry/registry.js';
 import { openServerSvid, type ServerSvid } from './server-svid.js';
-import { createSessions } from './session.js';
-import type { Sessions } from './session-contract.js';
+import type { Sessions } from './sessions/contract.js';
+import { createSessions } from './sessions/sessions.js';
 import { openUpstreamAuthority } from './upstream-authorities/upstream-authority-table.js';
 
 export interface ServerContext extends AsyncDisposable {
@@ -76,28 +76,28 @@ export interface ContextParts {
 
 /** @throws TouchmarkError `directory_locked` and whatever opening a part throws; what was opened before is closed again */
 export async function openContext(parts: ContextParts): Promise<ServerContext> {
-  const cleanup = createCleanup();
+  const disposal = new Disposal();
   try {
-    return await build(parts, cleanup);
+    return await build(parts, disposal);
   } catch (error) {
-    await cleanup[Symbol.asyncDispose]();
+    await disposal[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function build(parts: ContextParts, cleanup: Cleanup): Promise<ServerContext> {
+async function build(parts: ContextParts, disposal: Disposal): Promise<ServerContext> {
   const { config, clock, log } = parts;
   const { trustDomain, administrators } = config;
   const audit = createAudit(log, config.audit);
-  const { store, authority } = await openStorage(parts, cleanup);
-  const registry = cleanup.add(await openRegistry(store, trustDomain));
+  const { store, authority } = await openStorage(parts, disposal);
+  const registry = disposal.use(await openRegistry(store, trustDomain));
   const issuer = createIssuer({ config, authority, clock });
-  const privileged = cleanup.add(createPrivileged(registry, clock));
+  const privileged = disposal.use(createPrivileged(registry, clock));
   const nodes = createNodeLifecycle(store, registry);
   const entries = createEntries({ store, clock, trustDomain, admit: admitter(config) });
-  cleanup.add(startEntryPruner({ registry, entries, clock, log, audit }));
+  disposal.use(startEntryPruner({ registry, entries, clock, log, audit }));
   const core = { config, clock, log, audit, store, registry, authority, issuer, entries, nodes, privileged };
-  const attestation = await openAttestation(parts, core, cleanup);
+  const attestation = await openAttestation(parts, core, disposal);
   const permitIssuance = issuancePermit(core, attestation.sessions);
   const verifyPeer = createPeerVerifier(authority, clock);
   return {
@@ -105,10 +105,10 @@ async function build(parts: ContextParts, cleanup: Cleanup): Promise<ServerConte
     ...attestation,
     ...{ permitIssuance, verifyPeer },
     gate: createGate({ ...core, administrators, verifyPeer, permitIssuance }),
-    serverSvid: cleanup.add(await openServerSvid({ issuer, authority, clock, log })),
+    serverSvid: disposal.use(await openServerSvid({ issuer, authority, clock, log })),
     bundles: createBundles(store, registry, trustDomain),
     limits: createLimits(config.rateLimits, clock),
-    [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => disposal[Symbol.asyncDispose](),
   };
 }
 
@@ -118,14 +118,14 @@ type Core = Pick<ServerContext, 'config' | 'clock' | 'audit' | 'store' | 'regist
 async function openAttestation(
   parts: ContextParts,
   { config, clock, audit, store, registry, authority }: Core,
-  cleanup: Cleanup,
+  disposal: Disposal,
 ): Promise<Pick<ServerContext, 'hosts' | 'sessions' | 'attestors' | 'onNodeEvent'>> {
   const { trustDomain, attestation } = config;
   const onNodeEvent = auditNodeEvents(audit);
   const shared = { trustDomain, store, registry, clock, onEvent: onNodeEvent };
   const { tpm } = attestation;
   const hosts = createHosts(tpm === undefined ? shared : { ...shared, config: tpm });
-  const sessions = cleanup.add(
+  const sessions = disposal.use(
     createSessions({
       ...{ ...shared, authority, epoch: store.epoch },
       reattestInterval: tpm?.reattestInterval ?? 0,
@@ -153,20 +153,20 @@ function issuancePermit({ registry, clock }: Core, sessions: Sessions): ServerCo
 /** The data directory is this process's alone before anything in it is opened. */
 async function openStorage(
   { config, clock, log, store: givenStore, keys: givenKeys }: ContextParts,
-  cleanup: Cleanup,
+  disposal: Disposal,
 ): Promise<{ store: Datastore; authority: Authority }> {
   if (givenStore === undefined) {
     await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-    cleanup.add(await lockDirectory(config.dataDir));
+    disposal.use(await lockDirectory(config.dataDir));
   }
-  const store = cleanup.add(givenStore ?? (await openDatastore(config.datastore)));
-  const keys = cleanup.add(givenKeys ?? (await openKeyManager(config.keyManager)));
+  const store = disposal.use(givenStore ?? (await openDatastore(config.datastore)));
+  const keys = disposal.use(givenKeys ?? (await openKeyManager(config.keyManager)));
   const { trustDomain, ca, upstreamAuthority } = config;
   const upstream =
     upstreamAuthority === undefined
       ? undefined
       : await openUpstreamAuthority(upstreamAuthority, { trustDomain, subject: ca.subject, clock });
-  const authority = cleanup.add(await openAuthority({ config, store, keys, upstream, clock, logger: log }));
+  const authority = disposal.use(await openAuthority({ config, store, keys, upstream, clock, logger: log }));
   return { store, authority };
 }
 

@@ -13,10 +13,10 @@ import {
 } from '../x509/certificate.js';
 import { encodeName } from '../x509/name.js';
 import type { Certificate } from '../x509/read-certificate.js';
-import { BACKDATE_SECONDS } from './authority-x509.js';
+import { BACKDATE_SECONDS } from './authority/x509.js';
 import type { Authority, IssuedJwt, IssuedX509, Issuer, X509Request } from './contract.js';
-import { checkAuthority, checkLeaf } from './issue-check.js';
-import { type OpenSigner, signerOpener } from './issue-signer.js';
+import { checkAuthority, checkLeaf } from './issuing/check.js';
+import { type OpenSigner, signerOpener } from './issuing/signer.js';
 
 export interface IssuerDeps {
   readonly config: Pick<ServerConfig, 'trustDomain' | 'svid' | 'ca' | 'jwt'>;

@@ -3,9 +3,9 @@ import { passedSockets } from '../host/listen-fds.js';
 import { peerOf } from '../host/peer.js';
 import { listenTls, type TlsListener } from '../rpc/tls-listener.js';
 import { type Listener, listenUnix } from '../rpc/unix-listener.js';
-import { unixRole } from './caller.js';
+import { unixRole } from './access/caller.js';
+import type { Connected } from './access/gate.js';
 import type { ServerContext } from './context.js';
-import type { Connected } from './gate.js';
 import type { Servers } from './services.js';
 
 /** The operators' group may connect; what it may do there is for the table of roles to say. */

@@ -1,12 +1,12 @@
 /** The server process: build the context, serve, wait for the end, take everything down in reverse. */
 import type { Clock } from '../clock.js';
 import type { ServerConfig } from '../config/server-config.js';
+import { Disposal } from '../disposal.js';
 import { messageOf } from '../errors.js';
 import { createNotifier, type Notifier } from '../host/notify.js';
 import type { Logger } from '../log.js';
 import type { HealthState } from '../rpc/health.js';
 import type { Listener } from '../rpc/unix-listener.js';
-import { type Cleanup, createCleanup } from './cleanup.js';
 import { type ContextParts, openContext, type ServerContext } from './context.js';
 import { listenForAgents, listenForOperators } from './listeners.js';
 import { createServers } from './services.js';
@@ -38,23 +38,23 @@ export async function startServer(
   { log, clock }: Omit<ServerSurroundings, 'signal'>,
   overrides: ServerOverrides = {},
 ): Promise<RunningServer> {
-  const cleanup = createCleanup();
+  const disposal = new Disposal();
   try {
     const parts: ContextParts = { config, log, clock, ...overrides };
-    return await open(parts, cleanup);
+    return await open(parts, disposal);
   } catch (error) {
-    await cleanup[Symbol.asyncDispose]();
+    await disposal[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function open(parts: ContextParts, cleanup: Cleanup): Promise<RunningServer> {
+async function open(parts: ContextParts, disposal: Disposal): Promise<RunningServer> {
   const { config, log } = parts;
-  const context = cleanup.add(await openContext(parts));
+  const context = disposal.use(await openContext(parts));
   const health = readiness();
   const servers = createServers(context, health);
   const listeners: Listener[] = [];
-  cleanup.defer(async () => {
+  disposal.defer(async () => {
     health.set(false);
     await Promise.all(listeners.map((listener) => listener.close()));
     await Promise.all([servers.unix.close(GRACE_MS), servers.tls.close(GRACE_MS)]);
@@ -62,12 +62,12 @@ async function open(parts: ContextParts, cleanup: Cleanup): Promise<RunningServe
   const agents = await listenForAgents(context, servers);
   listeners.push(agents);
   listeners.push(await listenForOperators(context, servers));
-  cleanup.defer(() => context.audit.event('server_stopping', {}));
+  disposal.defer(() => context.audit.event('server_stopping', {}));
   health.set(true);
   const addresses = { socketPath: config.socketPath, host: config.bindAddress, port: agents.port };
   context.audit.event('server_started', {});
   log.info('the server is ready', { trust_domain: config.trustDomain, ...addresses });
-  return { context, addresses, [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose]() };
+  return { context, addresses, [Symbol.asyncDispose]: () => disposal[Symbol.asyncDispose]() };
 }
 
 /** Runs until the signal fires, and tells the service manager how it goes. */

@@ -23,7 +23,7 @@ export interface Node {
   readonly hostId?: string;
 }
 
-/** What a state permits is decided in host-state.ts and nowhere else. `stale` is derived from time and never stored. */
+/** What a state permits is decided in hosts/state.ts and nowhere else. `stale` is derived from time and never stored. */
 export type HostState =
   | 'pending'
   | 'trusted'

@@ -15,6 +15,7 @@ import { SVID } from '../wire/gen/spire/server/svid_pb.js';
 import { TrustDomain } from '../wire/gen/spire/server/trustdomain_pb.js';
 import { Host } from '../wire/gen/touchmark/host/v1/host_pb.js';
 import { Session } from '../wire/gen/touchmark/session/v1/session_pb.js';
+import type { Connected } from './access/gate.js';
 import { type AgentApiDeps, agentService } from './api/agent.js';
 import { bindService } from './api/bind.js';
 import { bundleService } from './api/bundle.js';
@@ -29,7 +30,6 @@ import { sessionService } from './api/session.js';
 import { svidService } from './api/svid.js';
 import { trustDomainService } from './api/trustdomain.js';
 import type { ServerContext } from './context.js';
-import type { Connected } from './gate.js';
 
 const MIB = 1024 * 1024;
 

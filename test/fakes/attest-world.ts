@@ -2,13 +2,13 @@ import { create } from '@bufbuild/protobuf';
 import type { TpmAttestationConfig } from '../../src/config/server-config.js';
 import { type AttestCall, type AttestDeps, attestAgent } from '../../src/server/attest.js';
 import type { IssuedX509, Issuer, Registry } from '../../src/server/contract.js';
-import { createHosts } from '../../src/server/hosts.js';
-import type { Hosts } from '../../src/server/hosts-contract.js';
+import { createHosts } from '../../src/server/hosts/hosts.js';
+import type { Hosts } from '../../src/server/hosts/contract.js';
 import type { NodeAttestor } from '../../src/server/node-attestors/contract.js';
 import { joinTokenAttestor } from '../../src/server/node-attestors/join-token.js';
 import { tpmAttestor } from '../../src/server/node-attestors/tpm.js';
-import type { NodeEvent } from '../../src/server/node-events.js';
-import { openRegistry } from '../../src/server/registry.js';
+import type { NodeEvent } from '../../src/server/nodes/events.js';
+import { openRegistry } from '../../src/server/registry/registry.js';
 import { parseTrustDomain } from '../../src/spiffe/id.js';
 import { makeAnchorSet, operatorAnchors } from '../../src/tpm/anchors.js';
 import {

@@ -3,7 +3,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { silentLogger } from '../../src/log.js';
-import { openAuthority } from '../../src/server/authority.js';
+import { openAuthority } from '../../src/server/authority/authority.js';
 import type { Authority, X509Signer } from '../../src/server/contract.js';
 import { createIssuer, type IssuerDeps, serialSource } from '../../src/server/issue.js';
 import { memoryKeyManager } from '../../src/server/key-managers/memory.js';

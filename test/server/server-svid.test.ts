@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { silentLogger } from '../../src/log.js';
-import { openAuthority } from '../../src/server/authority.js';
+import { openAuthority } from '../../src/server/authority/authority.js';
 import { createIssuer } from '../../src/server/issue.js';
 import { memoryKeyManager } from '../../src/server/key-managers/memory.js';
 import { openServerSvid } from '../../src/server/server-svid.js';

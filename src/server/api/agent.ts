@@ -17,17 +17,17 @@ import {
 import { AgentSchema, JoinTokenSchema } from '../../wire/gen/spire/types_pb.js';
 import { applyMask } from '../../wire/mask.js';
 import { readCsr } from '../../x509/csr.js';
-import { agentFilter } from '../agent-filter.js';
+import { describeCaller } from '../access/audit.js';
+import type { Limits } from '../access/limits.js';
 import { type AttestDeps, attestAgent } from '../attest.js';
-import { describeCaller } from '../audit.js';
 import type { Issuer, Registry } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
-import type { Entries, EntryDraft } from '../entries.js';
-import type { Limits } from '../limits.js';
-import type { NodeLifecycle } from '../node-lifecycle.js';
-import { readPage } from '../paging.js';
+import type { Entries, EntryDraft } from '../entries/entries.js';
+import { agentFilter } from '../nodes/filter.js';
+import type { NodeLifecycle } from '../nodes/lifecycle.js';
 import { agentToWire, csrDigest, x509SvidToWire } from './convert.js';
 import { agentFromWire, checkPresent, memberFromWire } from './fields.js';
+import { readPage } from './paging.js';
 import type { ApiCall, ApiService } from './service.js';
 
 export interface AgentApiDeps {

@@ -1,6 +1,6 @@
 import type { DescMethod, DescService, Message } from '@bufbuild/protobuf';
 import type { Call, ServiceImpl } from '../../rpc/call.js';
-import { type Connected, type Gate, withReason } from '../gate.js';
+import { type Connected, type Gate, withReason } from '../access/gate.js';
 import type { ApiCall, ApiService } from './service.js';
 
 type AnyUnary = (request: Message, call: ApiCall) => Promise<Message>;

@@ -10,7 +10,7 @@ import type {
 } from '../../wire/gen/spire/types_pb.js';
 import { masked } from '../../wire/mask.js';
 import { readCertificate } from '../../x509/read-certificate.js';
-import { bundleFromRecord } from '../authority-bundle.js';
+import { bundleFromRecord } from '../authority/bundle.js';
 import type { BundleRecord } from '../model.js';
 import { checkLength, foreignDomainFromWire } from './fields.js';
 

@@ -18,12 +18,11 @@ import {
 } from '../../wire/gen/spire/server/bundle_pb.js';
 import type { BundleMask, Status, Bundle as WireBundle } from '../../wire/gen/spire/types_pb.js';
 import { trustDomainFromWire } from '../../wire/id.js';
-import { bundleFromRecord, emptyBundleRecord } from '../authority-bundle.js';
-import type { Bundles } from '../bundles.js';
+import type { Limits } from '../access/limits.js';
+import { bundleFromRecord, emptyBundleRecord } from '../authority/bundle.js';
+import type { Bundles } from '../authority/foreign-bundles.js';
 import type { Authority } from '../contract.js';
-import type { Limits } from '../limits.js';
 import type { BundleRecord } from '../model.js';
-import { readPage } from '../paging.js';
 import {
   jwtFromWire,
   jwtKeyFromWire,
@@ -34,6 +33,7 @@ import {
 } from './bundle-wire.js';
 import { okStatus, statusOf } from './convert.js';
 import { checkLength, checkPresent, foreignDomainFromWire } from './fields.js';
+import { readPage } from './paging.js';
 import type { ApiCall, ApiService } from './service.js';
 
 export interface BundleApiDeps {

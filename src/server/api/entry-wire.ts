@@ -5,7 +5,7 @@ import type { Selector } from '../../spiffe/selector.js';
 import type { EntryMask, Entry as WireEntry } from '../../wire/gen/spire/types_pb.js';
 import { trustDomainFromWire } from '../../wire/id.js';
 import { masked } from '../../wire/mask.js';
-import type { EntryDraft } from '../entries.js';
+import type { EntryDraft } from '../entries/entries.js';
 import { memberFromWire } from './fields.js';
 
 /** What an operator asks for in BatchCreateEntry. */

@@ -20,12 +20,12 @@ import {
 import type { EntryMask } from '../../wire/gen/spire/types_pb.js';
 import type { Registry } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
-import type { Entries, EntryOutcome, Item } from '../entries.js';
-import { entryFilter } from '../entry-filter.js';
-import { readPage } from '../paging.js';
+import type { Entries, EntryOutcome, Item } from '../entries/entries.js';
+import { entryFilter } from '../entries/filter.js';
 import { okStatus, statusOf } from './convert.js';
 import { changeFromWire, draftFromWire } from './entry-wire.js';
 import { checkLength } from './fields.js';
+import { readPage } from './paging.js';
 import type { ApiCall, ApiService } from './service.js';
 import { currentEntries, syncEntries } from './sync-entries.js';
 

@@ -3,7 +3,7 @@ import { parseSpiffeId, pathOf, type SpiffeId, type TrustDomain, trustDomainOf }
 import type { SPIFFEID } from '../../wire/gen/spire/types_pb.js';
 import { spiffeIdFromWire, trustDomainFromWire } from '../../wire/id.js';
 import { named } from '../../wire/invalid.js';
-import { isAgentId } from '../caller.js';
+import { isAgentId } from '../access/caller.js';
 
 /** Readers of single request fields; each names its field in what it throws. */
 

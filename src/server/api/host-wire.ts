@@ -10,10 +10,10 @@ import {
   HostRecordSchema,
 } from '../../wire/gen/touchmark/host/v1/host_pb.js';
 import { spiffeIdToWire } from '../../wire/id.js';
-import { shownState } from '../host-state.js';
-import type { Found } from '../hosts-find.js';
+import type { Found } from '../hosts/find.js';
+import { shownState } from '../hosts/state.js';
 import type { Host, HostEk, HostState, QuoteRecord, Reason } from '../model.js';
-import { wireStates } from '../session-verdict.js';
+import { wireStates } from '../sessions/verdict.js';
 
 export interface HostView {
   readonly nodeId: (hostId: string) => SpiffeId;

@@ -12,11 +12,11 @@ import {
   type ListHostsRequest,
   ListHostsResponseSchema,
 } from '../../wire/gen/touchmark/host/v1/host_pb.js';
-import { tpmNodeId } from '../host-selectors.js';
-import type { Hosts } from '../hosts-contract.js';
-import type { Found } from '../hosts-find.js';
-import type { Sessions } from '../session-contract.js';
-import { wireStates } from '../session-verdict.js';
+import type { Hosts } from '../hosts/contract.js';
+import type { Found } from '../hosts/find.js';
+import { tpmNodeId } from '../hosts/selectors.js';
+import type { Sessions } from '../sessions/contract.js';
+import { wireStates } from '../sessions/verdict.js';
 import { byWhom } from './agent.js';
 import { okStatus, statusOf } from './convert.js';
 import { type HostView, hostToWire, stateOf } from './host-wire.js';

@@ -7,7 +7,7 @@ import type {
 } from '@bufbuild/protobuf';
 import type { AuditFields } from '../../events.js';
 import type { Answer } from '../../rpc/call.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../access/caller.js';
 import type { Node } from '../model.js';
 
 /** One call as a service sees it: authorised already, with everything that may be asked of it. */

@@ -1,6 +1,6 @@
 import { TouchmarkError } from '../../errors.js';
 import type { Session } from '../../wire/gen/touchmark/session/v1/session_pb.js';
-import type { Sessions } from '../session-contract.js';
+import type { Sessions } from '../sessions/contract.js';
 import type { ApiService } from './service.js';
 
 /** `touchmark.session.v1.Session`: the stream over which a node is told of everything. */

@@ -17,10 +17,10 @@ import {
   type SVID,
 } from '../../wire/gen/spire/server/svid_pb.js';
 import { readCsr } from '../../x509/csr.js';
+import type { Limits } from '../access/limits.js';
+import type { Privileged } from '../access/privileged.js';
 import type { Authority, Issuer, Registry } from '../contract.js';
-import type { Limits } from '../limits.js';
 import type { Node } from '../model.js';
-import type { Privileged } from '../privileged.js';
 import { csrDigest, jwtSvidToWire, okStatus, statusOf, x509SvidToWire } from './convert.js';
 import { checkAudience, checkLength, checkTtl, memberFromWire, workloadId } from './fields.js';
 import type { ApiCall, ApiService } from './service.js';

@@ -2,10 +2,10 @@
 import type { Clock } from '../../clock.js';
 import type { ServerConfig } from '../../config/server-config.js';
 import type { TrustDomain } from '../../spiffe/id.js';
-import { readCaBundle, readEkAnchors } from '../anchors.js';
 import type { Datastore } from '../datastores/contract.js';
-import type { Enrolment } from '../hosts-enrol.js';
-import type { NodeEvents } from '../node-events.js';
+import type { Enrolment } from '../hosts/enrol.js';
+import type { NodeEvents } from '../nodes/events.js';
+import { readCaBundle, readEkAnchors } from './anchors.js';
 import type { NodeAttestor } from './contract.js';
 import { joinTokenAttestor } from './join-token.js';
 import { tpmAttestor } from './tpm.js';

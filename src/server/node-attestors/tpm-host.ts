@@ -2,9 +2,9 @@
 import type { EvidenceFacts } from '../../attest/evidence.js';
 import { compareClocks } from '../../tpm/clocks.js';
 import type { Condition, Write } from '../datastores/contract.js';
-import { hostSelectors, tpmNodeId } from '../host-selectors.js';
-import { transition } from '../host-state.js';
-import type { EnrolmentPlan } from '../hosts-enrol.js';
+import type { EnrolmentPlan } from '../hosts/enrol.js';
+import { hostSelectors, tpmNodeId } from '../hosts/selectors.js';
+import { transition } from '../hosts/state.js';
 import type { Host, HostEk, QuoteRecord, Reason } from '../model.js';
 import type { AttestedIdentity } from './contract.js';
 import type { TpmAttestorDeps } from './tpm.js';

@@ -8,7 +8,7 @@ import { checkEndorsementKey } from '../../tpm/endorsement-key.js';
 import { parsePublic, type TpmPublic } from '../../tpm/public.js';
 import { ekHash } from '../../tpm/spki.js';
 import { describeName } from '../../x509/name.js';
-import type { EkStanding, Enrolment } from '../hosts-enrol.js';
+import type { EkStanding, Enrolment } from '../hosts/enrol.js';
 import type { HostEk } from '../model.js';
 
 /** A key that may take part: a credential is made for `public`, and for no other bytes. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { tpmNodeId } from '../../../src/server/host-selectors.js';
+import { tpmNodeId } from '../../../src/server/hosts/selectors.js';
 import { formatSelector } from '../../../src/spiffe/selector.js';
 import { domain, serverLeaf } from '../../fakes/attest-world.js';
 import { type ChipAgentOptions, chipAgent } from '../../fakes/chip-agent.js';

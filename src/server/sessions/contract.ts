@@ -1,0 +1,69 @@
+/** What a session is told by its surroundings, and the rules of time that it lives by. */
+import type { Clock } from '../../clock.js';
+import type { SpiffeId, TrustDomain } from '../../spiffe/id.js';
+import type { AgentMessage, ServerMessage } from '../../wire/gen/touchmark/session/v1/session_pb.js';
+import type { Authority, Registry } from '../contract.js';
+import type { Reason } from '../model.js';
+import type { NodeEvents } from '../nodes/events.js';
+
+export const sessionTimes = {
+  /** An agent sends one this often, in milliseconds. */
+  heartbeatMs: 20_000,
+  /** So many missed ones in a row end a session. */
+  missedHeartbeats: 3,
+  helloMs: 10_000,
+  /** A second request for the whole set within this time ends the session. */
+  failureMs: 10_000,
+} as const;
+
+export const sessionLimits = {
+  /** A message stays well below 1 MiB. */
+  messageBytes: 512 * 1024,
+  /** Beside the one in force: what is left of broken connections. */
+  olderSessions: 3,
+  /** Entries, over all nodes, that are remembered for agents that come back. */
+  rememberedEntries: 2_000_000,
+  /** From one agent between two heartbeats' time; its messages cost next to nothing, but not nothing. */
+  messagesPerInterval: 100,
+} as const;
+
+export interface SessionsDeps {
+  readonly trustDomain: TrustDomain;
+  /** Names the datastore's history: `Datastore.epoch`. */
+  readonly epoch: string;
+  readonly registry: Registry;
+  readonly authority: Pick<Authority, 'bundle' | 'bundleOf' | 'onChange'>;
+  readonly clock: Clock;
+  readonly onEvent: NodeEvents;
+  /** Seconds between two attestations of a host; 0: as long as its SVID lasts. */
+  readonly reattestInterval: number;
+  /** Puts a host under suspicion: `Hosts.suspect`. */
+  suspect(hostId: string, reasons: readonly Reason[]): Promise<void>;
+}
+
+/** The connection that a session runs over, authenticated: the node of this SVID, of which it was said that it is in force. */
+export interface SessionCall {
+  readonly nodeId: SpiffeId;
+  /** Hex, of the certificate that this connection presented. */
+  readonly serial: string;
+  /** Unix seconds: its end. */
+  readonly svidExpiresAt: number;
+  readonly address: string;
+  /** Fires when the call is over; a peer that reads nothing is ended by the one who writes. */
+  readonly signal: AbortSignal;
+}
+
+export interface Sessions extends Disposable {
+  /**
+   * One session, for as long as it lives.
+   * @throws TouchmarkError `session_*`, or why the node has no say any more: `agent_banned`, `agent_not_attested`
+   */
+  open(
+    requests: AsyncIterable<AgentMessage>,
+    call: SessionCall,
+  ): AsyncGenerator<ServerMessage, void, undefined>;
+  /** Whether the node is heard from at this moment; what `stale` is derived from. */
+  isLive(nodeId: SpiffeId): boolean;
+  /** How many sessions are open, those included that a newer one took the place of. */
+  readonly count: number;
+}
