@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readEkAnchors } from '../../server/anchors.js';
+import { readEkAnchors } from '../../server/node-attestors/anchors.js';
 import type { AnchorSet } from '../../tpm/anchors.js';
 import type { Flag, FlagValues } from '../verb.js';
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
-import { Disposal } from '../../../src/disposal.js';
 import { TouchmarkError } from '../../../src/errors.js';
 import type { Call } from '../../../src/rpc/call.js';
 import { unixRole } from '../../../src/server/access/caller.js';
@@ -107,21 +106,4 @@ test('a stream that ends by itself stops listening', async () => {
   const seen: number[] = [];
   for await (const item of stream) seen.push(item);
   assert.deepEqual([seen, listening], [[1], 0]);
-});
-
-test('cleanup runs in reverse, once, and one failure does not keep the others from running', async () => {
-  const order: string[] = [];
-  const cleanup = new Disposal();
-  cleanup.defer(() => void order.push('first'));
-  cleanup.use({
-    [Symbol.dispose]: () => {
-      order.push('second');
-      throw new Error('no');
-    },
-  });
-  cleanup.use({ [Symbol.asyncDispose]: async () => void order.push('third') });
-  await assert.rejects(async () => cleanup[Symbol.asyncDispose](), { message: 'no' });
-  assert.deepEqual(order, ['third', 'second', 'first']);
-  await cleanup[Symbol.asyncDispose]();
-  assert.equal(order.length, 3);
 });
