@@ -1,13 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import type { Registry } from '../../src/server/contract.js';
-import { hostSelectors, tpmNodeId } from '../../src/server/hosts/selectors.js';
-import { createHosts } from '../../src/server/hosts/hosts.js';
 import type { Hosts } from '../../src/server/hosts/contract.js';
+import { createHosts } from '../../src/server/hosts/hosts.js';
+import { hostSelectors, tpmNodeId } from '../../src/server/hosts/selectors.js';
 import type { Host, Node } from '../../src/server/model.js';
 import type { NodeEvent } from '../../src/server/nodes/events.js';
 import { openRegistry } from '../../src/server/registry/registry.js';
-import { createSessions } from '../../src/server/sessions/sessions.js';
 import type { SessionCall, Sessions } from '../../src/server/sessions/contract.js';
+import { createSessions } from '../../src/server/sessions/sessions.js';
 import type { Bundle } from '../../src/spiffe/bundle.js';
 import { type Entry, entryUniqueKey } from '../../src/spiffe/entry.js';
 import { parseTrustDomain, type SpiffeId } from '../../src/spiffe/id.js';
