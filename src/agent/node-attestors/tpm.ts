@@ -23,45 +23,51 @@ interface TpmSettings {
  * that was said on this connection (docs/attestation.md). The chip stays open, for it is asked again and again.
  */
 export function tpmAttestor(settings: TpmSettings, deps: NodeAttestorDeps): NodeAttestor {
-  const { trustDomain } = deps.config;
-  const unique = attestationKeyUnique(trustDomain, settings.akGeneration);
-  let opened: TpmDevice | undefined;
+  return new TpmAttestor(settings, deps);
+}
 
-  async function device(): Promise<TpmDevice> {
-    opened ??= await open(settings, deps);
-    return opened;
+class TpmAttestor implements NodeAttestor {
+  readonly type = 'tpm';
+  readonly reattestable = true;
+  readonly #settings: TpmSettings;
+  readonly #deps: NodeAttestorDeps;
+  readonly #identity: Identity;
+  #opened: TpmDevice | undefined;
+
+  constructor(settings: TpmSettings, deps: NodeAttestorDeps) {
+    this.#settings = settings;
+    this.#deps = deps;
+    const { config, agentVersion } = deps;
+    const unique = attestationKeyUnique(config.trustDomain, settings.akGeneration);
+    this.#identity = { unique, trustDomain: config.trustDomain, agentVersion };
   }
 
-  async function close(): Promise<void> {
-    const closing = opened;
-    opened = undefined;
+  begin(): Promise<Attempt> {
+    return this.#reopening(async () => {
+      this.#opened ??= await open(this.#settings, this.#deps);
+      const attempt = await beginAttempt(this.#opened, this.#identity);
+      const { payload } = attempt;
+      return { payload, answer: (...question) => this.#reopening(() => attempt.answer(...question)) };
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closing = this.#opened;
+    this.#opened = undefined;
     await closing?.[Symbol.asyncDispose]();
   }
 
   /** A chip that failed is opened anew for the next attempt. */
-  async function reopening<T>(work: () => Promise<T>): Promise<T> {
+  async #reopening<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      await close().catch((late: unknown) =>
-        deps.log.debug('closing the TPM failed', { error: messageOf(late) }),
+      await this[Symbol.asyncDispose]().catch((late: unknown) =>
+        this.#deps.log.debug('closing the TPM failed', { error: messageOf(late) }),
       );
       throw error;
     }
   }
-
-  return {
-    type: 'tpm',
-    reattestable: true,
-    begin: () =>
-      reopening(async () => {
-        const identity = { unique, trustDomain, agentVersion: deps.agentVersion };
-        const attempt = await beginAttempt(await device(), identity);
-        const { payload } = attempt;
-        return { payload, answer: (...question) => reopening(() => attempt.answer(...question)) };
-      }),
-    [Symbol.asyncDispose]: close,
-  };
 }
 
 async function open(settings: TpmSettings, deps: NodeAttestorDeps): Promise<TpmDevice> {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { createBackoff, pause } from '../../../src/agent/backoff.js';
 import { DueQueue } from '../../../src/agent/identities/due-queue.js';
-import { manualClock, settle } from '../../fakes/manual-clock.js';
+import { manualClock } from '../../fakes/manual-clock.js';
 
 test('whatever is planned, moved and cancelled falls due once, in the order of its time', () => {
   const step = fc.record({
@@ -52,47 +51,4 @@ test('what is planned while something falls due is kept', () => {
   clock.advance(100);
   assert.deepEqual(due, ['a@5', 'a@15', 'a@25']);
   assert.equal(clock.timers, 0);
-});
-
-test('waits double up to the cap, never shorter than half, and begin anew after a reset', () => {
-  const low = createBackoff({ firstMs: 100, mostMs: 1_000 }, () => 0);
-  assert.deepEqual(
-    [0, 0, 0, 0, 0, 0].map(() => low.next()),
-    [50, 100, 200, 400, 500, 500],
-  );
-  low.reset();
-  assert.equal(low.next(), 50);
-  const high = createBackoff({ firstMs: 100, mostMs: 1_000 }, () => 1);
-  assert.deepEqual(
-    [0, 0, 0, 0, 0].map(() => high.next()),
-    [100, 200, 400, 800, 1_000],
-  );
-  assert.equal(high.attempts, 5);
-});
-
-test('a pause ends with its time, its signal or its waker, and leaves no timer behind', async () => {
-  const clock = manualClock(0);
-  const ended = new AbortController();
-  let done = 0;
-  const count = () => {
-    done += 1;
-  };
-  let wake = () => {};
-  const waker = (listener: () => void) => {
-    wake = listener;
-    return () => {};
-  };
-  void pause(clock, 10, ended.signal).then(count);
-  void pause(clock, 1_000, ended.signal, waker).then(count);
-  void pause(clock, 1_000, ended.signal).then(count);
-  clock.advance(10);
-  await settle();
-  assert.equal(done, 1);
-  wake();
-  await settle();
-  assert.equal(done, 2);
-  ended.abort();
-  await settle();
-  assert.deepEqual([done, clock.timers], [3, 0]);
-  await pause(clock, 1_000, ended.signal);
 });
