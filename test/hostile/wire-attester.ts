@@ -10,6 +10,7 @@ import { createRpcClient } from '../../src/rpc/client.js';
 import { RpcError } from '../../src/rpc/rpc-error.js';
 import { Agent, AttestAgentRequestSchema } from '../../src/wire/gen/spire/server/agent_pb.js';
 import { Bundle } from '../../src/wire/gen/spire/server/bundle_pb.js';
+import { type ServerMessage, Session } from '../../src/wire/gen/touchmark/session/v1/session_pb.js';
 import { buildCsr } from '../../src/x509/csr.js';
 import { paramsOf, tpmConfig } from '../fakes/attest-world.js';
 import { type ChipAgentOptions, chipAgent } from '../fakes/chip-agent.js';
@@ -119,4 +120,16 @@ export async function rejectsRpc(code: string, message: RegExp, task: Promise<un
   assert.equal(error.code, code, error.message);
   assert.match(error.message, message);
   return error;
+}
+
+/** Opens a session and collects what it is sent. */
+export function openSession({ channel }: WireNode) {
+  const stream = createRpcClient(Session, channel).open();
+  const received: ServerMessage['message'][] = [];
+  const ended = (async () => {
+    await stream.send({ message: { case: 'hello', value: {} } });
+    for await (const { message } of stream.responses) received.push(message);
+  })().catch((error: unknown) => error);
+  const cases = () => received.map((message) => message.case);
+  return { stream, received, cases, ended };
 }
