@@ -29,6 +29,7 @@ import { openKeyManager } from './key-managers/key-manager-table.js';
 import type { Node } from './model.js';
 import type { NodeAttestor } from './node-attestors/contract.js';
 import { openNodeAttestors } from './node-attestors/table.js';
+import { startTokenPruner } from './node-attestors/token-pruner.js';
 import { auditNodeEvents } from './nodes/audit.js';
 import type { NodeEvents } from './nodes/events.js';
 import { createNodeLifecycle, type NodeLifecycle } from './nodes/lifecycle.js';
@@ -96,6 +97,7 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
   const nodes = createNodeLifecycle(store, registry);
   const entries = createEntries({ store, clock, trustDomain, admit: admitter(config) });
   disposal.use(startEntryPruner({ registry, entries, clock, log, audit }));
+  disposal.use(await startTokenPruner({ store, clock, log }));
   const core = { config, clock, log, audit, store, registry, authority, issuer, entries, nodes, privileged };
   const attestation = await openAttestation(parts, core, disposal);
   const permitIssuance = issuancePermit(core, attestation.sessions);

@@ -3,6 +3,7 @@ import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { Audit } from '../access/audit.js';
 import type { Registry } from '../contract.js';
+import { startDueTimer } from '../due-timer.js';
 import type { Entries } from './entries.js';
 
 export interface PrunerDeps {
@@ -13,45 +14,24 @@ export interface PrunerDeps {
   readonly audit: Audit;
 }
 
-const RETRY_MS = 10_000;
 const MOST_AT_ONCE = 500;
 
 /**
- * Removes entries when they reach their end, by one timer that is set to the next end; nothing is polled. An entry that has ended
- * is not issued for from that second on, whether it is removed yet or not.
+ * Removes entries when they reach their end. An entry that has ended is not issued for from that second on, whether it is
+ * removed yet or not.
  */
 export function startEntryPruner(deps: PrunerDeps): Disposable {
   const { registry, clock } = deps;
-  let dueAt = Number.POSITIVE_INFINITY;
-  let cancel = () => {};
-  let stopped = false;
-  let running = false;
-
-  const plan = (at: number, delayMs = Math.max(0, at * 1000 - clock.now())) => {
-    cancel();
-    dueAt = at;
-    if (!stopped && Number.isFinite(at)) cancel = clock.after(delayMs, () => void prune());
-  };
-  const prune = async () => {
-    if (running || stopped) return;
-    running = true;
-    const ok = await removeEnded(deps);
-    running = false;
-    const next = nextEnd(registry);
-    if (ok) plan(next);
-    else plan(next, RETRY_MS);
-  };
+  const timer = startDueTimer(clock, { next: () => nextEnd(registry), run: () => removeEnded(deps) });
   const unsubscribe = registry.onChange(({ entries }) => {
     for (const { after } of entries) {
-      if (after !== undefined && after.expiresAt > 0 && after.expiresAt < dueAt) plan(after.expiresAt);
+      if (after !== undefined && after.expiresAt > 0) timer.expect(after.expiresAt);
     }
   });
-  plan(nextEnd(registry));
   return {
     [Symbol.dispose]() {
-      stopped = true;
-      cancel();
       unsubscribe();
+      timer[Symbol.dispose]();
     },
   };
 }
