@@ -105,4 +105,17 @@ const release: Verb = {
     }),
 };
 
-export const hostVerbs: readonly Verb[] = [list, show, set, quarantine, release, forget];
+const retire: Verb = {
+  name: 'host retire',
+  summary: 'Take a host out of service for good: its chip is never let in again.',
+  example: 'touchmark-server host retire web-1 -reason "sold"',
+  flags: [{ name: 'reason', type: 'string', doc: 'Why, for those who ask later.' }, ...serverFlags],
+  args: [hostArgument],
+  run: (context) =>
+    withServer(context, async (api) => {
+      const { id } = await findHost(api, context.args[0] ?? '');
+      return showHost(context, await api.host.retireHost({ id, reason: context.flags.string('reason') }));
+    }),
+};
+
+export const hostVerbs: readonly Verb[] = [list, show, set, quarantine, release, retire, forget];

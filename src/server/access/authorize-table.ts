@@ -122,6 +122,7 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     SetHost: enrol,
     QuarantineHost: enrol,
     ReleaseHost: admin,
+    RetireHost: admin,
   },
   'touchmark.session.v1.Session': {
     Open: agentRenewing,

@@ -60,17 +60,22 @@ export function hostService({ hosts, sessions, trustDomain }: HostApiDeps): ApiS
       const change = { ...(name === undefined ? {} : { name }), labels, removeLabels };
       return shown(call, await hosts.set(reference('id', id), change, byWhom(call)));
     },
-    quarantineHost: async ({ id, reason }, call) => {
-      const why = reason.replace(/\p{C}/gu, ' ').slice(0, 512);
-      return shown(call, await hosts.quarantine(reference('id', id), why, byWhom(call)));
-    },
+    quarantineHost: async ({ id, reason }, call) =>
+      shown(call, await hosts.quarantine(reference('id', id), why(reason), byWhom(call))),
     releaseHost: async ({ id }, call) => shown(call, await hosts.release(reference('id', id), byWhom(call))),
+    retireHost: async ({ id, reason }, call) =>
+      shown(call, await hosts.retire(reference('id', id), why(reason), byWhom(call))),
   };
 }
 
 function reference(field: string, value: string | undefined): string {
   if (value !== undefined && value !== '' && value.length <= 256) return value;
   throw new TouchmarkError('argument_invalid', `${field}: a host is named by an EK hash, a name or a code`);
+}
+
+/** An operator's words, on one line of bounded length. */
+function why(reason: string): string {
+  return reason.replace(/\p{C}/gu, ' ').slice(0, 512);
 }
 
 function listHosts(all: readonly Found[], request: ListHostsRequest, view: HostView) {

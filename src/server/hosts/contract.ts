@@ -60,7 +60,8 @@ export interface Hosts {
   quarantine(reference: string, reason: string, by: string): Promise<Found>;
   /** Ends suspicion, drift, quarantine and ban. */
   release(reference: string, by: string): Promise<Found>;
-  retire(reference: string, by: string): Promise<Found>;
+  /** For good: the node is evicted, and no key of the chip is let in again. */
+  retire(reference: string, reason: string, by: string): Promise<Found>;
   /** Moves name, labels and the entries below the old node to the new host; the old one is retired. */
   replace(oldReference: string, newReference: string, by: string): Promise<Found>;
   /** Every trace of a host but its entries. A banned one is refused: it could enrol again. */

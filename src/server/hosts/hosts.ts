@@ -36,15 +36,12 @@ export function createHosts(deps: HostsDeps): Hosts {
     quarantine: (reference, why, by) =>
       state(
         reference,
-        {
-          kind: 'quarantined',
-          reason: reason('quarantined', `${by} set it aside${why === '' ? '' : `: ${why}`}`),
-        },
+        { kind: 'quarantined', reason: reason('quarantined', because(`${by} set it aside`, why)) },
         by,
       ),
     release: (reference, by) => state(reference, { kind: 'released' }, by),
-    retire: (reference, by) =>
-      state(reference, { kind: 'retired', reason: reason('retired', `${by} retired it`) }, by),
+    retire: (reference, why, by) =>
+      state(reference, { kind: 'retired', reason: reason('retired', because(`${by} retired it`, why)) }, by),
     replace: (oldReference, newReference, by) => replaceHost(context, oldReference, newReference, by),
     forget: (reference, by) => forgetHost(context, reference, by),
     async banNode(nodeId, by) {
@@ -58,4 +55,8 @@ export function createHosts(deps: HostsDeps): Hosts {
       deps.onEvent({ name: 'host_suspect', hostId, reasons: suspicions });
     },
   };
+}
+
+function because(what: string, why: string): string {
+  return why === '' ? what : `${what}: ${why}`;
 }

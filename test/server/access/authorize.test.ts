@@ -100,6 +100,7 @@ const expected: Readonly<Record<string, string>> = {
   '/touchmark.host.v1.Host/ForgetHost': 'x',
   '/touchmark.host.v1.Host/SetHost': 'ax',
   '/touchmark.host.v1.Host/QuarantineHost': 'ax',
+  '/touchmark.host.v1.Host/RetireHost': 'x',
   '/touchmark.host.v1.Host/ReleaseHost': 'x',
   '/touchmark.session.v1.Session/Open': 'g',
   '/grpc.health.v1.Health/Check': 'A',

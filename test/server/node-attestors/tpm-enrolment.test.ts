@@ -185,7 +185,7 @@ describe('whom the tpm attestor lets in', () => {
       await using server = await chipWorld();
       const chip = genuine();
       await attestChip(server, chip);
-      if (state === 'retired') await server.hosts.retire(hashOf(chip), 'uid 0');
+      if (state === 'retired') await server.hosts.retire(hashOf(chip), '', 'uid 0');
       else await server.hosts.quarantine(hashOf(chip), 'odd noises', 'uid 0');
       await rejectsCode(`host_${state}`, /^host [0-9a-f]{64} is /, attestChip(server, chip));
       assert.equal(server.certified.length, 1);
