@@ -52,6 +52,7 @@ function reasonOf(error: RpcError): Reason | undefined {
   return undefined;
 }
 
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').slice(0, 500);
+/** A server's own words, short and without what would drive a terminal or break a line of the log. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/[\s\p{Cc}]+/gu, ' ').slice(0, 500);
 }

@@ -8,7 +8,7 @@ import { Entry as EntryService } from '../../wire/gen/spire/server/entry_pb.js';
 import { type BatchNewX509SVIDResponse_Result, SVID } from '../../wire/gen/spire/server/svid_pb.js';
 import { Session } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { ServerApi, SignRequest, SignResult } from './api.js';
-import { type Distrust, fromServer } from './errors.js';
+import { type Distrust, fromServer, oneLine } from './errors.js';
 import { receivedBundle } from './from-wire.js';
 import { openSession } from './grpc-session.js';
 import { syncEntries } from './grpc-sync-entries.js';
@@ -93,7 +93,7 @@ async function signJwt(
 
 function resultOf({ status, svid }: BatchNewX509SVIDResponse_Result): SignResult {
   if (status !== undefined && status.code !== 0) {
-    const error = new TouchmarkError('server_refused', `the server says: ${status.message.slice(0, 500)}`);
+    const error = new TouchmarkError('server_refused', `the server says: ${oneLine(status.message)}`);
     return { error };
   }
   return svid === undefined ? { error: empty('X.509-SVID') } : { chain: svid.certChain };

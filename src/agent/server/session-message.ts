@@ -8,10 +8,10 @@ import type {
 } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { Reason } from '../contract.js';
 import type { SessionMessage } from './api.js';
+import { oneLine } from './errors.js';
 import { receivedBundle, receivedEntry } from './from-wire.js';
 
 const MOST_REASONS = 50;
-const LONGEST_REASON = 500;
 const MOST_BUNDLES = 1_000;
 const MOST_CRLS = 100;
 
@@ -77,7 +77,7 @@ function verdictOf({ state, reasons, reattestAt, graceEndsAt }: Verdict): Sessio
 function reasonsOf(reasons: readonly Reason[]): Reason[] {
   return reasons.slice(0, MOST_REASONS).map(({ code, message }) => ({
     code: code.slice(0, 100),
-    message: message.replaceAll(/\s+/g, ' ').slice(0, LONGEST_REASON),
+    message: oneLine(message),
   }));
 }
 
