@@ -16,7 +16,7 @@ interface Known {
 /**
  * By the entry itself, which never changes (a changed one is another object), and for the mask that was asked for last: all
  * agents of one version ask for the same. So nothing has to be invalidated, and an entry is held once however many nodes may
- * have it. Encoding 500 entries for an agent that polls costs 1.4 ms, putting them together 0.05.
+ * have it. Encoding 500 entries for an agent that polls costs 1.2 ms, putting them together 0.02 (`bench/sync.ts`).
  */
 const known = new WeakMap<Entry, Known>();
 const noMask = 'all';
