@@ -1,4 +1,4 @@
-import { createHash, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { TouchmarkError } from '../errors.js';
 import {
   atEnd,
@@ -76,19 +76,6 @@ export function buildCsr(request: {
     tlv(tag.constructed(0), ...names),
   );
   return sequence(info, signingSchemeOf(key).identifier, bitString(signDer(info, key)));
-}
-
-/** What `readCsr` does, remembering the last `most` good requests: whether a request is good depends on its bytes alone. */
-export function makeCsrReader(most = 256): (der: Uint8Array) => Csr {
-  const known = new Map<string, Csr>();
-  return (der) => {
-    const key = createHash('sha256').update(der).digest('base64');
-    const csr = known.get(key) ?? readCsr(Uint8Array.from(der));
-    known.delete(key);
-    known.set(key, csr);
-    if (known.size > most) known.delete(known.keys().next().value ?? '');
-    return csr;
-  };
 }
 
 function parseAndVerify(der: Uint8Array): Csr {

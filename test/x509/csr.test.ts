@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { TouchmarkError } from '../../src/errors.js';
-import { buildCsr, makeCsrReader, readCsr } from '../../src/x509/csr.js';
+import { buildCsr, readCsr } from '../../src/x509/csr.js';
 import { bitString, sequence, tag, tlv, unsignedInteger } from '../../src/x509/der.js';
 import { emptyName } from '../../src/x509/name.js';
 import { signDer, signingSchemeOf } from '../../src/x509/signature.js';
@@ -82,24 +82,6 @@ test('every flipped byte of a request is refused', () => {
       assert.throws(() => readCsr(bad), TouchmarkError, `byte ${at}`);
     }
   }
-});
-
-test('the remembering reader gives the same request, forgets the oldest, and keeps no view on the caller', () => {
-  const read = makeCsrReader(2);
-  const [a, b, c] = [ecKey(), ecKey(), ecKey()].map((key) => buildCsr({ key }));
-  assert.ok(a && b && c);
-  const first = read(a);
-  assert.equal(read(Buffer.from(a)), first);
-  read(b);
-  read(c);
-  assert.notEqual(read(a), first);
-  const copy = Buffer.from(b);
-  const kept = Buffer.from(read(copy).spki);
-  copy.fill(0);
-  assert.deepEqual(Buffer.from(read(b).spki), kept);
-  const bad = Buffer.from(a);
-  bad[bad.length - 1] = (bad.at(-1) ?? 0) ^ 1;
-  throwsCode('csr_invalid', /signature|well formed/, () => read(bad));
 });
 
 function requestOf(parts: {
