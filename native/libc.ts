@@ -30,7 +30,15 @@ export class SystemCallError extends Error {
   }
 }
 
-export const ERRNO = { ESRCH: 3, EAGAIN: 11, EINVAL: 22, ERANGE: 34, ENODATA: 61, ENOPROTOOPT: 92 } as const;
+export const ERRNO = {
+  ESRCH: 3,
+  EINTR: 4,
+  EAGAIN: 11,
+  EINVAL: 22,
+  ERANGE: 34,
+  ENODATA: 61,
+  ENOPROTOOPT: 92,
+} as const;
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -97,7 +105,11 @@ export function pidfdEnded(pidfd: number): boolean {
   const entry = memory(8);
   entry.writeInt32LE(pidfd, 0);
   entry.writeInt16LE(POLLIN, 4);
-  return checked('poll', libc().now('poll', entry, 1, 0)) > 0;
+  for (;;) {
+    const ready = libc().now('poll', entry, 1, 0);
+    // A signal that arrives meanwhile is no answer, although nothing is waited for.
+    if (ready >= 0 || lastErrno() !== ERRNO.EINTR) return checked('poll', ready) > 0;
+  }
 }
 
 /** A second descriptor for the same thing, closed on exec. */
