@@ -28,9 +28,11 @@ export function createEntrySet(): EntrySet {
     all: () => index.entries,
     matching: (selectors) =>
       orderIdentities(matchEntries(index, selectors).filter(({ storeSvid }) => !storeSvid)),
-    apply(change) {
-      const done = difference(index, change);
-      if (change.full) index = indexEntries(change.upserts);
+    apply({ full, upserts, removed }) {
+      // Named twice in one change, an entry is what was said of it last.
+      const last = [...new Map(upserts.map((entry) => [entry.id, entry])).values()];
+      const done = difference(index, { full, upserts: last, removed });
+      if (full) index = indexEntries(last);
       else alter(index, done);
       return done;
     },

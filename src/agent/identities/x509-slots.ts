@@ -83,11 +83,11 @@ export class Slots {
     return [...this.#slots.values()];
   }
 
-  /** Held ones beyond the limit that nobody uses, longest unused first. */
+  /** Wanted and held ones beyond the limit that nobody uses, longest unused first. */
   surplus(limit: number, now: number): readonly Slot[] {
     const over = this.#wanted - limit;
     if (over <= 0) return [];
-    const free = this.all().filter((slot) => slot.held !== undefined && !inUse(slot, now));
+    const free = this.all().filter((slot) => slot.wanted && slot.held !== undefined && !inUse(slot, now));
     return free.sort((a, b) => a.usedAt - b.usedAt).slice(0, over);
   }
 }
