@@ -86,7 +86,7 @@ function guardedSessions({ sessions, authority }: ServerContext): ApiService<typ
 }
 
 function agentDeps(context: ServerContext): AgentApiDeps {
-  const { config, store, issuer, clock, attestors, hosts, onNodeEvent: onEvent } = context;
+  const { config, store, issuer, clock, attestors, hosts, nodes, onNodeEvent: onEvent } = context;
   const { agentTtl } = config.svid;
   const answerMs = (config.attestation.tpm?.challengeTimeout ?? 30) * 1000;
   return {
@@ -94,7 +94,8 @@ function agentDeps(context: ServerContext): AgentApiDeps {
     trustDomain: config.trustDomain,
     agentTtl,
     attest: { attestors, store, issuer, clock, onEvent, agentTtl, answerMs },
-    banHost: (id, by) => hosts.banNode(id, by),
+    ban: (id, by) =>
+      context.registry.node(id)?.hostId === undefined ? nodes.ban(id) : hosts.banNode(id, by),
   };
 }
 

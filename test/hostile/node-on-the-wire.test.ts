@@ -132,4 +132,27 @@ describe('a node on the wire', { timeout: 120_000 }, () => {
     operator.close();
     node.channel.close();
   });
+
+  it('is banned with its chip in one step, or not at all', async () => {
+    await using server = await chipServer();
+    const chip = genuine();
+    const { id } = await attestOverWire(server, chip);
+    const operator = track(operatorChannel(server));
+    const path = id.slice('spiffe://example.org'.length);
+    const ban = () => createRpcClient(Agent, operator).banAgent({ id: { trustDomain: domain, path } });
+    const seen = () => {
+      const { registry } = server.context;
+      const node = registry.node(parseSpiffeId(id));
+      return [node?.banned, node?.serial === '', registry.host(hashOf(chip))?.state];
+    };
+    server.store.failAsFull(true);
+    await rejectsRpc('datastore_full', /is full$/, ban());
+    assert.deepEqual(seen(), [false, false, 'unmeasured']);
+    server.store.failAsFull(false);
+    const { revision } = server.store;
+    await ban();
+    assert.equal(server.store.revision, revision + 1);
+    assert.deepEqual(seen(), [true, true, 'banned']);
+    operator.close();
+  });
 });

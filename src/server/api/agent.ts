@@ -38,8 +38,8 @@ export interface AgentApiDeps {
   readonly nodes: NodeLifecycle;
   readonly limits: Limits;
   readonly attest: AttestDeps;
-  /** Bans the host of a node too, where it has one. */
-  readonly banHost: (id: SpiffeId, by: string) => Promise<void>;
+  /** Bans a node, and in the same batch its host, where it has one. */
+  readonly ban: (id: SpiffeId, by: string) => Promise<void>;
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   /** Seconds; 0 takes the default. */
@@ -60,7 +60,7 @@ function operatorMethods({
   store,
   nodes,
   trustDomain,
-  ...deps
+  ban,
 }: AgentApiDeps): Omit<Methods, keyof ReturnType<typeof nodeMethods>> {
   return {
     countAgents: async (request) => {
@@ -85,8 +85,7 @@ function operatorMethods({
     banAgent: async (request, call) => {
       const id = agentFromWire('id', request.id, trustDomain);
       call.audit({ agent_id: id });
-      await nodes.ban(id);
-      await deps.banHost(id, byWhom(call));
+      await ban(id, byWhom(call));
       return create(EmptySchema);
     },
   };

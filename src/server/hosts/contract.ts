@@ -66,7 +66,7 @@ export interface Hosts {
   replace(oldReference: string, newReference: string, by: string): Promise<Found>;
   /** Every trace of a host but its entries. A banned one is refused: it could enrol again. */
   forget(reference: string, by: string): Promise<void>;
-  /** Bans the host together with its node: none of its keys is let in again. Nothing happens for a node without a host. */
+  /** Bans a node together with its host, in one batch: none of its keys is let in again. Nothing happens for a node without a host. */
   banNode(nodeId: SpiffeId, by: string): Promise<void>;
   /** What the counters, or two live sessions, say. */
   suspect(hostId: string, reasons: readonly Reason[]): Promise<void>;

@@ -32,6 +32,7 @@ export interface NodeLifecycle {
   promote(id: SpiffeId, serial: string): Promise<void>;
   /** A renewed SVID was signed; the one in force stays so until the new one is presented. */
   renewed(id: SpiffeId, attestationNumber: number, serial: string, expiresAt: number): Promise<void>;
+  /** Of a node without a host: `Hosts.banNode` bans the others. */
   ban(id: SpiffeId): Promise<void>;
   /** Forgets the node, and what was registered for its join token. */
   evict(id: SpiffeId): Promise<void>;

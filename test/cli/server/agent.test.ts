@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { program } from '../../../src/cli/server/program.js';
+import { parseSpiffeId } from '../../../src/spiffe/id.js';
 import { attestJoinToken, startTestServer, type TestServer } from '../../fakes/test-server.js';
 import { typist } from '../type.js';
 
@@ -17,6 +18,17 @@ before(async () => {
   [first, second] = agents.map(({ id }) => id) as [string, string];
 });
 after(() => server.stop());
+
+/** An agent whose SVID ended some seconds ago. */
+async function expired(seconds: number): Promise<string> {
+  const { id, channel } = await attestJoinToken(server);
+  channel.close();
+  const node = server.context.registry.node(parseSpiffeId(id));
+  assert.ok(node);
+  const svidExpiresAt = Math.floor(Date.now() / 1000) - seconds;
+  await server.store.commit([{ kind: 'node', key: id, value: { ...node, svidExpiresAt } }]);
+  return id;
+}
 
 test('agents are listed, counted and shown', async () => {
   assert.match(
@@ -45,10 +57,18 @@ test('only agents that expired long enough ago are purged, and banned ones stay'
   await at.good(`agent ban -spiffeID ${first}`);
   assert.match(await at.good(`agent show -spiffeID ${first}`), /Banned +: true/);
   assert.deepEqual(await at.json('agent purge -dryRun'), { expired: [], purged: [] });
+  const third = await expired(2 * 3600);
+  await at.good(`agent ban -spiffeID ${await expired(2 * 3600)}`);
+  assert.deepEqual(await at.json('agent purge -expiredFor 3h'), { expired: [], purged: [] });
+  assert.deepEqual(await at.json('agent purge -expiredFor 1h -dryRun'), { expired: [third], purged: [] });
+  assert.equal(await at.good('agent purge -expiredFor 1h -dryRun'), `Would evict 1 agent\n${third}\n`);
+  assert.equal(await at.good('agent purge -expiredFor 1h'), `Evicted 1 agent\n${third}\n`);
+  await at.fails(`agent show -spiffeID ${third}`, 1, /there is no agent/);
+  assert.deepEqual(await at.json('agent purge -expiredFor 1h'), { expired: [], purged: [] });
 });
 
 test('an agent is evicted once', async () => {
   assert.equal(await at.good(`agent evict -spiffeID ${second}`), 'Agent evicted\n');
   await at.fails(`agent evict -spiffeID ${second}`, 1, /join_token/);
-  assert.equal((await at.json('agent count')).count, 1);
+  assert.equal((await at.json('agent count')).count, 2);
 });
