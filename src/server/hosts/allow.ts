@@ -2,11 +2,13 @@
 import { TouchmarkError } from '../../errors.js';
 import { commitPlan } from '../commit.js';
 import type { AllowedEk } from '../model.js';
+import { type Batch, joinBatches } from './change.js';
 import type { AllowRequest, HostsContext } from './contract.js';
-import { checkNameFree, type Found, findHost } from './find.js';
+import { type Found, findHost } from './find.js';
+import { claimName } from './name-claim.js';
 import { checkHostName, checkLabels, type Labels, readEkHash } from './names.js';
 import type { PendingHost } from './queue.js';
-import { setHost } from './verbs.js';
+import { disallowBatch, setHost } from './verbs.js';
 
 export async function allowHost(
   context: HostsContext,
@@ -22,17 +24,26 @@ export async function allowHost(
   }
   checkHostName(request.name);
   const labels = checkLabels(request.labels);
-  await checkNameFree(context, request.name, [hash]);
   const value: AllowedEk = { hash, name: request.name, labels, allowedBy, allowedAt: context.clock.now() };
-  // Conditional on the key not having enrolled meanwhile: an allowance beside a host would outlive it unseen.
-  await commitPlan(context.store, async () => ({
-    writes: [{ kind: 'allowed_ek', key: hash, value }],
-    conditions: [{ kind: 'host_ek', key: hash, revision: 0 }],
-    result: undefined,
-  }));
+  await commitPlan(context.store, async () => ({ ...(await allowBatch(context, value)), result: undefined }));
   context.queue.remove(hash);
   context.onEvent({ name: 'host_changed', hostId: hash, change: 'allowed', by });
   return { kind: 'allowed', id: hash, allowed: value };
+}
+
+/** Conditional on the key not having enrolled meanwhile: an allowance beside a host would outlive it unseen. */
+async function allowBatch({ store }: HostsContext, value: AllowedEk): Promise<Batch> {
+  const { hash: key, name } = value;
+  const before = await store.get('allowed_ek', key);
+  const claim = await claimName(store, { id: key, before: before?.value.name ?? '', after: name });
+  const batch: Batch = {
+    writes: [{ kind: 'allowed_ek', key, value }],
+    conditions: [
+      { kind: 'host_ek', key, revision: 0 },
+      { kind: 'allowed_ek', key, revision: before?.revision ?? 0 },
+    ],
+  };
+  return joinBatches(batch, claim);
 }
 
 /** An approval is an allowance of the key under which the chip waits; the agent, which tries again, is then let in. */
@@ -58,11 +69,14 @@ function waitingByHash(context: HostsContext, reference: string): PendingHost | 
 }
 
 export async function denyHost(context: HostsContext, reference: string, by: string): Promise<void> {
-  const found = await findHost(context, reference);
+  const found = await commitPlan<Found>(context.store, async () => {
+    const result = await findHost(context, reference);
+    if (result.kind === 'allowed') return { ...(await disallowBatch(context, result.id)), result };
+    return { writes: [], conditions: [], result };
+  });
   if (found.kind === 'host') {
     throw new TouchmarkError('host_state_conflict', `host ${found.id} is enrolled and cannot be denied`);
   }
   if (found.kind === 'pending') context.queue.deny(found.id);
-  else await context.store.commit([{ kind: 'allowed_ek', key: found.id, deleted: true }]);
   context.onEvent({ name: 'host_changed', hostId: found.id, change: 'denied', by });
 }

@@ -39,17 +39,6 @@ export async function findEnrolled(deps: FindDeps, reference: string): Promise<S
   throw new TouchmarkError('host_unknown', `host ${found.id} has not attested yet`);
 }
 
-/** @throws TouchmarkError `host_name_taken` when another host or allowance has the name */
-export async function checkNameFree(deps: FindDeps, name: string, own: readonly string[]): Promise<void> {
-  if (name === '') return;
-  const holder = await findByName(deps, name);
-  if (holder === undefined || own.includes(holder.id)) return;
-  throw new TouchmarkError(
-    'host_name_taken',
-    `the name ${JSON.stringify(name)} belongs to host ${holder.id}`,
-  );
-}
-
 async function findByHash(deps: FindDeps, hash: string): Promise<Found | undefined> {
   const host = deps.registry.hostByEk(hash) ?? deps.registry.host(hash);
   if (host !== undefined) return { kind: 'host', id: host.id, host };

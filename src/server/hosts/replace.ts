@@ -7,6 +7,7 @@ import type { AllowedEk, Host } from '../model.js';
 import { type Batch, hostBatch, joinBatches } from './change.js';
 import type { HostsContext } from './contract.js';
 import { type Found, findEnrolled, findHost } from './find.js';
+import { claimName } from './name-claim.js';
 import { tpmNodeId } from './selectors.js';
 import { transition } from './state.js';
 import { evicted } from './verbs.js';
@@ -34,6 +35,12 @@ export async function replaceHost(
     const batches = [
       await retireOld(context, old, successor.id, by),
       await inherit(context, successor, old.value, by),
+      await claimName(context.store, {
+        id: successor.id,
+        before: nameOf(successor),
+        after: old.value.name,
+        from: old.key,
+      }),
       await moveEntries(
         context,
         tpmNodeId(context.trustDomain, old.key),
@@ -45,6 +52,11 @@ export async function replaceHost(
   context.queue.remove(newId);
   context.onEvent({ name: 'host_changed', hostId: newId, change: 'replaced another', by });
   return findHost(context, newId);
+}
+
+function nameOf(found: Found): string {
+  if (found.kind === 'host') return found.host.name;
+  return found.kind === 'allowed' ? found.allowed.name : '';
 }
 
 async function retireOld(

@@ -3,9 +3,10 @@ import { TouchmarkError } from '../../errors.js';
 import { commitPlan } from '../commit.js';
 import type { Stored, Write } from '../datastores/contract.js';
 import type { Host } from '../model.js';
-import { type Batch, hostBatch } from './change.js';
+import { type Batch, hostBatch, joinBatches } from './change.js';
 import type { HostSetting, HostsContext } from './contract.js';
-import { checkNameFree, type Found, findEnrolled, findHost } from './find.js';
+import { type Found, findEnrolled, findHost } from './find.js';
+import { claimName } from './name-claim.js';
 import { checkHostName, checkLabels, type Labels } from './names.js';
 import { tpmNodeId } from './selectors.js';
 import { type HostChange, transition } from './state.js';
@@ -35,18 +36,23 @@ export async function setHost(
     const labels = checkLabels({ ...Object.fromEntries(kept), ...change.labels });
     return { ...before, name: checkHostName(change.name ?? before.name), labels };
   };
-  if (change.name !== undefined) await checkNameFree(context, checkHostName(change.name), [id]);
   await commitPlan(context.store, async () => {
     const host = await context.store.get('host', id);
-    if (host !== undefined) return planOf(await hostBatch(context, host, merge(host.value)));
+    if (host !== undefined) {
+      const after = merge(host.value);
+      const claim = await claimName(context.store, { id, before: host.value.name, after: after.name });
+      return planOf(joinBatches(await hostBatch(context, host, after), claim));
+    }
     const allowed = await context.store.get('allowed_ek', id);
     if (allowed === undefined)
       throw new TouchmarkError('host_unknown', `host ${id} has not been approved yet`);
-    return {
-      writes: [{ kind: 'allowed_ek', key: id, value: merge(allowed.value) }],
+    const value = merge(allowed.value);
+    const claim = await claimName(context.store, { id, before: allowed.value.name, after: value.name });
+    const batch: Batch = {
+      writes: [{ kind: 'allowed_ek', key: id, value }],
       conditions: [{ kind: 'allowed_ek', key: id, revision: allowed.revision }],
-      result: undefined,
     };
+    return planOf(joinBatches(batch, claim));
   });
   context.onEvent({ name: 'host_changed', hostId: id, change: 'set', by });
   return findHost(context, id);
@@ -93,14 +99,29 @@ export function evicted(write: Write): Write {
 }
 
 export async function forgetHost(context: HostsContext, reference: string, by: string): Promise<void> {
-  const found = await findHost(context, reference);
-  context.queue.remove(found.id);
-  if (found.kind === 'allowed') {
-    await context.store.commit([{ kind: 'allowed_ek', key: found.id, deleted: true }]);
-  }
-  if (found.kind === 'host')
-    await commitPlan(context.store, async () => planOf(await forgetBatch(context, found.id)));
-  context.onEvent({ name: 'host_changed', hostId: found.id, change: 'forgotten', by });
+  const id = await commitPlan(context.store, async () => {
+    const found = await findHost(context, reference);
+    if (found.kind === 'host') return { ...(await forgetBatch(context, found.id)), result: found.id };
+    const batch = found.kind === 'allowed' ? await disallowBatch(context, found.id) : nothing;
+    return { ...batch, result: found.id };
+  });
+  context.queue.remove(id);
+  context.onEvent({ name: 'host_changed', hostId: id, change: 'forgotten', by });
+}
+
+const nothing: Batch = { writes: [], conditions: [] };
+
+/** Takes back an allowance, unless a host came of it meanwhile. */
+export async function disallowBatch({ store }: HostsContext, key: string): Promise<Batch> {
+  const allowed = await store.get('allowed_ek', key);
+  if (allowed === undefined) return nothing;
+  const claim = await claimName(store, { id: key, before: allowed.value.name, after: '' });
+  const { revision } = allowed;
+  const batch: Batch = {
+    writes: [{ kind: 'allowed_ek', key, deleted: true }],
+    conditions: [{ kind: 'allowed_ek', key, revision }],
+  };
+  return joinBatches(batch, claim);
 }
 
 async function forgetBatch(context: HostsContext, hostId: string): Promise<Batch> {
@@ -112,6 +133,7 @@ async function forgetBatch(context: HostsContext, hostId: string): Promise<Batch
     );
   }
   const batch = await hostBatch(context, host, host.value);
+  const claim = await claimName(context.store, { id: hostId, before: host.value.name, after: '' });
   const keys = host.value.eks.map((ek) => ek.hash);
   return {
     writes: [
@@ -119,8 +141,9 @@ async function forgetBatch(context: HostsContext, hostId: string): Promise<Batch
       ...keys.map((key): Write => ({ kind: 'host_ek', key, deleted: true })),
       ...keys.map((key): Write => ({ kind: 'allowed_ek', key, deleted: true })),
       { kind: 'node', key: tpmNodeId(context.trustDomain, hostId), deleted: true },
+      ...claim.writes,
     ],
-    conditions: batch.conditions,
+    conditions: [...batch.conditions, ...claim.conditions],
   };
 }
 
