@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -8,101 +8,28 @@ import {
   chownSync,
   copyFileSync,
   existsSync,
-  mkdtempSync,
   readFileSync,
-  readlinkSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { describe, type TestContext, test } from 'node:test';
-import { unixChannel } from '../../src/rpc/channel.js';
-import {
-  header,
-  reader,
-  rpcFailure,
-  type ServedWorkloads,
-  serveForTest,
-  workloadClient,
-} from '../agent/workloads/support.js';
+import { serveForTest } from '../agent/workloads/support.js';
 import { until } from '../fakes/manual-clock.js';
 import { entryOf } from '../support/entries.js';
 
-/** A user of its own for the attacker: no name, no rights. */
-const attacker = 20_101;
-const files = { unix: { path: true, sha256: true, sizeLimit: 1 << 28 } };
-const rawCall = join(import.meta.dirname, 'workload-raw.js');
-
-function needsRoot(t: TestContext): boolean {
-  if (process.getuid?.() === 0) return true;
-  if (process.env['CI'] === 'true') throw new Error('CI runs as root');
-  t.skip('needs root to start processes of other users');
-  return false;
-}
-
-function folder(t: TestContext, parent = tmpdir()): string {
-  const directory = mkdtempSync(join(parent, 'tm-hostile-'));
-  chmodSync(directory, 0o755);
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
-
-/** The agent's sockets, where every user can reach the public one. */
-async function agent(t: TestContext): Promise<ServedWorkloads> {
-  const served = await serveForTest(t, { config: { workloadAttestors: files } });
-  chmodSync(served.folder, 0o755);
-  served.store.serve();
-  return served;
-}
-
-function started(t: TestContext, program: string, args: readonly string[]): ChildProcess {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  return child;
-}
-
-/** The lines that a child prints, one at a time. */
-function linesOf(child: ChildProcess): () => Promise<Record<string, unknown>> {
-  if (!child.stdout) throw new Error('no pipe');
-  const iterator = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return async () => {
-    const { value, done } = await iterator.next();
-    if (done) throw new Error('the child ended');
-    return JSON.parse(value) as Record<string, unknown>;
-  };
-}
-
-const asAttacker = ['setpriv', `--reuid=${attacker}`, `--regid=${attacker}`, '--clear-groups'];
-
-/**
- * Connects, then splits in two: one half goes on with the descriptor and waits to be told to speak, the half that the
- * kernel knows as the caller becomes something else.
- */
-function splitCaller(t: TestContext, socket: string, becomes: string) {
-  // The interpreter is loaded as root: it may lie where the attacker cannot look.
-  const script = `import os,socket,sys
-os.setgroups([]); os.setgid(${attacker}); os.setuid(${attacker})
-s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
-if os.fork()==0:
-    os.dup2(s.fileno(),9)
-    os.execv(sys.argv[2],sys.argv[2:5])
-${becomes}`;
-  const directory = folder(t);
-  const [speaker, go] = [join(directory, 'raw.mjs'), join(directory, 'go')];
-  copyFileSync(rawCall, speaker);
-  const child = started(t, 'python3', ['-c', script, socket, process.execPath, speaker, go]);
-  const next = linesOf(child);
-  return {
-    child,
-    ready: next,
-    speak() {
-      writeFileSync(go, '');
-      return next();
-    },
-  };
-}
+import {
+  agent,
+  asAttacker,
+  attacker,
+  exeOf,
+  files,
+  folder,
+  needsRoot,
+  selectorsOf,
+  sha256,
+  splitCaller,
+  started,
+} from './workload-support.js';
 
 describe('whoever connected', () => {
   test('and speaks over its own descriptor is served: the attacks below fail for the right reason', async (t) => {
@@ -234,23 +161,6 @@ fd=os.open(sys.argv[1],os.O_RDWR); size=os.fstat(fd).st_size; m=mmap.mmap(fd,siz
   });
 });
 
-function exeOf(pid: number | undefined): string {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`);
-  } catch {
-    return '';
-  }
-}
-
-function sha256(path: string): string {
-  return createHash('sha256').update(readFileSync(path)).digest('hex');
-}
-
-async function selectorsOf(admin: ServedWorkloads['admin'], pid: number | undefined): Promise<string[]> {
-  const { selectors } = await admin.explain({ pid: pid ?? 0 });
-  return selectors.map(({ type, value }) => `${type}:${value}`);
-}
-
 /** Starts processes until one has this number. */
 function reuse(t: TestContext, pid: number): boolean {
   for (let attempt = 0; attempt < 50; attempt++) {
@@ -289,48 +199,3 @@ function makeGroups(t: TestContext, tree: string, parts: readonly string[]): boo
   });
   return true;
 }
-
-describe('pid namespaces', () => {
-  test('a caller from a namespace that the agent cannot see into is turned away', async (t) => {
-    if (!needsRoot(t)) return;
-    const server = join(import.meta.dirname, 'workload-server.js');
-    const inner = started(t, 'unshare', [
-      '--pid',
-      '--fork',
-      '--kill-child',
-      '--mount-proc',
-      process.execPath,
-      server,
-    ]);
-    const { socket, folder: made } = await linesOf(inner)();
-    t.after(() => rmSync(String(made), { recursive: true, force: true }));
-    // For the agent in there this process has no number.
-    const channel = unixChannel(String(socket), { maxBackoffMs: 200 });
-    t.after(() => channel.close());
-    const { rpc } = await rpcFailure(reader(workloadClient(channel).fetchX509SVID({}, header)).next());
-    assert.equal(rpc, 'UNAVAILABLE');
-  });
-
-  test('a caller in a namespace below the agent’s is who it is for the agent', async (t) => {
-    if (!needsRoot(t)) return;
-    const { store, socketPath } = await agent(t);
-    store.put(entryOf('a', ['unix:uid:0']));
-    const program = join(import.meta.dirname, '..', '..', 'src', 'cli', 'agent', 'program.js');
-    const main = `import { main } from ${JSON.stringify(join(program, '../../main.js'))};
-import { program } from ${JSON.stringify(program)}; await main(program);`;
-    const args = [
-      '--input-type=module',
-      '-e',
-      main,
-      '--',
-      'touchmark-agent',
-      'api',
-      'fetch',
-      '-socketPath',
-      socketPath,
-    ];
-    const child = started(t, 'unshare', ['--pid', '--fork', process.execPath, ...args]);
-    const [code] = await once(child, 'exit');
-    assert.equal(code, 0);
-  });
-});

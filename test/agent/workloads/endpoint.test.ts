@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createConnection } from 'node:net';
 import { describe, test } from 'node:test';
+import { silentLogger } from '../../../src/log.js';
 import { createRpcClient } from '../../../src/rpc/client.js';
 import { emptyBundle } from '../../../src/spiffe/bundle.js';
 import {
@@ -205,7 +206,7 @@ describe('the admin socket', () => {
   });
 
   test('changes the log level and goes back', async (t) => {
-    const { channel, adminSocketPath } = await serveForTest(t);
+    const { channel, adminSocketPath } = await serveForTest(t, { log: silentLogger() });
     const logger = createRpcClient(Logger, channel(adminSocketPath));
     assert.equal((await logger.getLogger({})).currentLevel, LogLevel.INFO);
     const set = await logger.setLogLevel({ newLevel: LogLevel.DEBUG });

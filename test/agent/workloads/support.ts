@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { serveWorkloads, type WorkloadServing } from '../../../src/agent/workloads/serve.js';
 import { systemClock } from '../../../src/clock.js';
 import type { SystemdUnits } from '../../../src/host/systemd-units.js';
-import { type Logger, silentLogger } from '../../../src/log.js';
+import { createLogger, type Logger } from '../../../src/log.js';
 import { type RpcChannel, unixChannel } from '../../../src/rpc/channel.js';
 import { createRpcClient } from '../../../src/rpc/client.js';
 import { isRpcError, type RpcError } from '../../../src/rpc/rpc-error.js';
@@ -57,7 +57,7 @@ export async function serveForTest(t: TestContext, options: ServeOptions = {}): 
     limits: { connectionsPerUid: 256, streamsPerUid: 1024, jwtCache: 100 },
     ...options.config,
   };
-  const { units, log = silentLogger() } = options;
+  const { units, log = complaints() } = options;
   const served = await serveWorkloads({
     config,
     store,
@@ -96,6 +96,12 @@ export async function serveForTest(t: TestContext, options: ServeOptions = {}): 
     admin,
     stop,
   };
+}
+
+/** A fault of ours is told to a client as `internal error`; what it was stands here. */
+function complaints(): Logger {
+  const write = (line: string) => void process.stderr.write(line);
+  return createLogger({ format: 'text', write, clock: systemClock, journal: false }, 'error');
 }
 
 /** A stream, read by hand. */
