@@ -114,12 +114,12 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
   };
 }
 
-type Core = Pick<ServerContext, 'config' | 'clock' | 'audit' | 'store' | 'registry' | 'authority'>;
+type Core = Pick<ServerContext, 'config' | 'clock' | 'log' | 'audit' | 'store' | 'registry' | 'authority'>;
 
 /** Hosts, the sessions of their nodes, and the ways in which a node may prove itself. */
 async function openAttestation(
   parts: ContextParts,
-  { config, clock, audit, store, registry, authority }: Core,
+  { config, clock, log, audit, store, registry, authority }: Core,
   disposal: Disposal,
 ): Promise<Pick<ServerContext, 'hosts' | 'sessions' | 'attestors' | 'onNodeEvent'>> {
   const { trustDomain, attestation } = config;
@@ -135,7 +135,7 @@ async function openAttestation(
     }),
   );
   const attestors = await openNodeAttestors(attestation, {
-    ...{ ...shared, enrolment: hosts.enrolment },
+    ...{ ...shared, log, enrolment: hosts.enrolment },
     vendorAnchorsDir: parts.vendorAnchorsDir ?? vendorAnchorsDir(),
   });
   return { hosts, sessions, attestors, onNodeEvent };

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { TpmAttestationConfig } from '../../src/config/server-config.js';
+import { createLogger } from '../../src/log.js';
 import { type AttestCall, type AttestDeps, attestAgent } from '../../src/server/attest.js';
 import type { IssuedX509, Issuer, Registry } from '../../src/server/contract.js';
 import type { Hosts } from '../../src/server/hosts/contract.js';
@@ -32,6 +33,8 @@ export interface AttestWorld extends AsyncDisposable {
   readonly registry: Registry;
   readonly hosts: Hosts;
   readonly events: NodeEvent[];
+  /** What was logged, a line of JSON each. */
+  readonly lines: string[];
   readonly deps: AttestDeps;
   /** Keys that were certified, in order. */
   readonly certified: Uint8Array[];
@@ -66,6 +69,9 @@ export async function attestWorld(options: WorldOptions = {}): Promise<AttestWor
   const events: NodeEvent[] = [];
   const onEvent = (event: NodeEvent) => void events.push(event);
   const config = { ...tpmConfig, ...options.config };
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  const log = createLogger({ format: 'json', write, clock, journal: false }, 'debug');
   const hosts = createHosts({ trustDomain: domain, store, registry, clock, onEvent, config });
   const { authority } = options;
   const anchors =
@@ -73,7 +79,10 @@ export async function attestWorld(options: WorldOptions = {}): Promise<AttestWor
       ? makeAnchorSet('none', [], [])
       : operatorAnchors({ anchors: authority.pem, name: 'test vendor', assurance: 'virtual' });
   const attestors = [
-    tpmAttestor({ trustDomain: domain, clock, enrolment: hosts.enrolment, anchors, onEvent, config }),
+    tpmAttestor({
+      ...{ trustDomain: domain, clock, log, anchors, onEvent, config },
+      enrolment: hosts.enrolment,
+    }),
     joinTokenAttestor({ trustDomain: domain, store, clock }),
     ...(options.attestors ?? []),
   ];
@@ -84,7 +93,7 @@ export async function attestWorld(options: WorldOptions = {}): Promise<AttestWor
     ...{ store, clock, onEvent, agentTtl: 3600, answerMs: 30_000 },
   };
   return {
-    ...{ clock, store, registry, hosts, events, deps, certified },
+    ...{ clock, store, registry, hosts, events, lines, deps, certified },
     attest: (agent, call) => attestOnce(deps, agent, call),
     async [Symbol.asyncDispose]() {
       registry[Symbol.dispose]();

@@ -1,6 +1,7 @@
 /** Every way of attesting a node that there is, and how each is opened from the configuration. */
 import type { Clock } from '../../clock.js';
 import type { ServerConfig } from '../../config/server-config.js';
+import type { Logger } from '../../log.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { Enrolment } from '../hosts/enrol.js';
@@ -15,6 +16,7 @@ export interface NodeAttestorDeps {
   readonly trustDomain: TrustDomain;
   readonly store: Datastore;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly enrolment: Enrolment;
   readonly onEvent: NodeEvents;
   /** The folder `data/ek-anchors` of this installation. */

@@ -8,7 +8,7 @@ import { transition } from '../hosts/state.js';
 import type { Host, HostEk, QuoteRecord, Reason } from '../model.js';
 import type { AttestedIdentity } from './contract.js';
 import type { TpmAttestorDeps } from './tpm.js';
-import type { AcceptedEk } from './tpm-keys.js';
+import { type AcceptedEk, EXPIRED } from './tpm-keys.js';
 
 export interface ProvenChip {
   readonly plan: Exclude<EnrolmentPlan, { kind: 'ask' }>;
@@ -127,11 +127,17 @@ function batchOf(
 
 function report(
   deps: TpmAttestorDeps,
-  { plan }: ProvenChip,
+  { plan, eks }: ProvenChip,
   host: Host,
   suspicions: readonly Reason[],
 ): void {
   const { id: hostId, enrolledBy } = host;
   if (plan.kind === 'admit') deps.onEvent({ name: 'host_enrolled', hostId, enrolledBy });
   if (suspicions.length > 0) deps.onEvent({ name: 'host_suspect', hostId, reasons: suspicions });
+  for (const { record } of eks) {
+    const ended = record.deviations.filter(({ code }) => code === EXPIRED).map(({ message }) => message);
+    if (ended.length === 0) continue;
+    const fields = { host_id: hostId, ek_hash: record.hash, reasons: ended };
+    deps.log.warn('a certificate of an endorsement key has run out', fields);
+  }
 }

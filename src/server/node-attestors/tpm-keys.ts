@@ -1,9 +1,10 @@
 /** The endorsement keys that a Hello shows, judged one by one before anything is made with them. */
 
 import type { Hello, HelloEndorsementKey } from '../../attest/messages.js';
+import type { TpmAttestationConfig } from '../../config/server-config.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import type { AnchorSet } from '../../tpm/anchors.js';
-import { type ExpiredPolicy, verifyEkCertificate } from '../../tpm/ek-trust.js';
+import { verifyEkCertificate } from '../../tpm/ek-trust.js';
 import { checkEndorsementKey } from '../../tpm/endorsement-key.js';
 import { parsePublic, type TpmPublic } from '../../tpm/public.js';
 import { ekHash } from '../../tpm/spki.js';
@@ -21,11 +22,15 @@ export interface AcceptedEk {
 
 export interface KeyRules {
   readonly anchors: AnchorSet;
-  readonly expired: ExpiredPolicy;
+  /** `warn` records as a deviation that a certificate has run out, `accept` does not, and `reject` lets no such key take part. */
+  readonly expired: TpmAttestationConfig['expiredCertificates'];
   readonly enrolment: Pick<Enrolment, 'standing'>;
   /** Unix milliseconds. */
   readonly now: number;
 }
+
+/** The code of the deviation of a certificate that has run out, the chain's included. */
+export const EXPIRED = 'expired';
 
 /**
  * The keys that may take part. One without a verified certificate does so only if an operator allowed its hash or it belongs
@@ -77,7 +82,7 @@ function certify(
     return { public: key, record, certified: true };
   } catch (error) {
     if (!(error instanceof TouchmarkError) || error.code === 'ek_certificate_other_key') throw error;
-    if (!known) return error;
+    if (!known || (error.code === 'ek_certificate_validity' && rules.expired === 'reject')) return error;
     // Nothing that such a certificate says is taken over.
     const deviations = [{ code: error.code, message: messageOf(error) }];
     return { public: key, record: { ...uncertified(hash, algorithm), deviations }, certified: false };
@@ -95,7 +100,10 @@ function certifiedRecord(
 ): HostEk {
   const { certificate } = shown;
   const supplied = hello.chainCertificates;
-  const trust = verifyEkCertificate({ certificate, ek, supplied, anchors, now, expired, enrolledBefore });
+  const policy = expired === 'reject' ? 'reject' : 'warn';
+  const chain = { certificate, ek, supplied, anchors, enrolledBefore };
+  const trust = verifyEkCertificate({ ...chain, now, expired: policy });
+  const deviations = trust.deviations.filter(({ code }) => expired === 'warn' || code !== EXPIRED);
   return {
     hash,
     algorithm,
@@ -105,7 +113,7 @@ function certifiedRecord(
     issuer: issuerOf(trust.certificate.issuer),
     anchor: trust.anchor.name,
     notAfter: trust.notAfter,
-    deviations: trust.deviations.map(({ code, message }) => ({ code, message })),
+    deviations: deviations.map(({ code, message }) => ({ code, message })),
   };
 }
 

@@ -11,6 +11,7 @@ import { NONCE_SIZE } from '../../attest/transcript.js';
 import type { Clock } from '../../clock.js';
 import type { TpmAttestationConfig } from '../../config/server-config.js';
 import { TouchmarkError } from '../../errors.js';
+import type { Logger } from '../../log.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import type { AnchorSet } from '../../tpm/anchors.js';
 import { checkAttestationKey } from '../../tpm/attestation-key.js';
@@ -28,6 +29,7 @@ import { decodeEvidence, decodeHello, encodeChallenge } from './tpm-messages.js'
 export interface TpmAttestorDeps {
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly enrolment: Enrolment;
   readonly anchors: AnchorSet;
   readonly onEvent: NodeEvents;
@@ -77,8 +79,7 @@ function checkBank({ config }: TpmAttestorDeps, { banks }: Hello): void {
 }
 
 function keyRules({ anchors, enrolment, clock, config }: TpmAttestorDeps) {
-  const expired = config.expiredCertificates === 'reject' ? ('reject' as const) : ('warn' as const);
-  return { anchors, enrolment, expired, now: clock.now() };
+  return { anchors, enrolment, expired: config.expiredCertificates, now: clock.now() };
 }
 
 /** A host that may have nothing is told so before its chip works; the transition at the end decides again. */
