@@ -27,6 +27,8 @@ export interface Registry {
   isAuthorized(node: SpiffeId, entry: Entry): boolean;
   /** The nodes whose authorised set a change of these entries can touch, of those that are asked about. */
   nodesTouchedBy(entries: readonly Entry[], candidates: Iterable<SpiffeId>): Set<SpiffeId>;
+  /** The nodes that may hold an entry, by themselves or by an alias. */
+  nodesHolding(entry: Entry): Set<SpiffeId>;
   /** After the registry took in a commit. */
   onChange(listener: (change: RegistryChange) => void): () => void;
 }

@@ -55,6 +55,8 @@ function mintMethods(deps: SvidDeps): Pick<Methods, MintMethod> {
     mintWITSVID: async () => {
       throw noWit('MintWITSVID');
     },
+    // Of the request its key, URI and DNS names are used. Its subject is not, where SPIRE copies it: a SPIFFE certificate is
+    // named by its URI, and a subject that nobody vouches for would be read as a name by software that knows no better.
     mintX509SVID: async (request, call) => {
       checkTtl('ttl', request.ttl);
       const csr = readCsr(request.csr);
@@ -177,8 +179,8 @@ function authorizedEntry(deps: SvidDeps, node: Node, id: string): Entry {
 }
 
 /**
- * The downstream server that calls. Where its entry's parent is a node, that node's state must permit an issuance; a parent
- * that is an alias of many nodes says nothing about which of them it runs on.
+ * The downstream server that calls. Of the nodes that hold its entry, by themselves or by an alias, the state of at least one
+ * must permit an issuance. Does not establish on which of several nodes it runs: nothing that it shows says so.
  */
 function downstreamCaller(deps: SvidDeps, call: ApiCall): SpiffeId {
   const { caller } = call;
@@ -186,15 +188,27 @@ function downstreamCaller(deps: SvidDeps, call: ApiCall): SpiffeId {
   const entries = id === undefined ? [] : deps.privileged.downstreamEntries(id);
   let refusal: unknown = new TouchmarkError('permission_denied', 'no downstream entry names the caller');
   for (const entry of entries) {
+    refusal = holderRefusal(deps, entry);
+    if (refusal === undefined) return entry.spiffeId;
+  }
+  throw refusal;
+}
+
+/** Why none of an entry's nodes may have anything now; undefined when one may. */
+function holderRefusal({ registry, permitIssuance }: SvidDeps, entry: Entry): unknown {
+  const message = `no agent that is attested holds the entry of ${entry.spiffeId}`;
+  let refusal: unknown = new TouchmarkError('agent_not_attested', message);
+  for (const id of registry.nodesHolding(entry)) {
+    const node = registry.node(id);
+    if (node === undefined) continue;
     try {
-      const node = deps.registry.node(entry.parentId);
-      if (node !== undefined) deps.permitIssuance(node);
-      return entry.spiffeId;
+      permitIssuance(node);
+      return undefined;
     } catch (error) {
       refusal = error;
     }
   }
-  throw refusal;
+  return refusal;
 }
 
 function noWit(method: string): TouchmarkError {

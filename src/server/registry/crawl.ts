@@ -50,7 +50,7 @@ export function touchedNodes(
   index: EntryIndex,
   nodes: NodeIndex,
   entries: readonly Entry[],
-  candidates: ReadonlySet<SpiffeId>,
+  candidates: { has(id: SpiffeId): boolean },
 ): Set<SpiffeId> {
   const { ids, aliases } = ancestry(index, entries);
   const touched = new Set<SpiffeId>();

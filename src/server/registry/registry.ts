@@ -131,6 +131,7 @@ function queries(state: State): Omit<Registry, 'onChange'> {
     hostByEk: (hash) => hosts.get(hostEks.get(hash) ?? ''),
     authorizedEntries: (id) => descendants(entries, id, nodes.byId.get(id)),
     isAuthorized: (id, entry) => isBelow(entries, entry, id, nodes.byId.get(id)),
+    nodesHolding: (entry) => touchedNodes(entries, nodes, [entry], nodes.byId),
     nodesTouchedBy: (changed, candidates) => touchedNodes(entries, nodes, changed, asSet(candidates)),
   };
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { verifyX509Svid } from '../../../src/spiffe/x509-svid.js';
 import { Agent } from '../../../src/wire/gen/spire/server/agent_pb.js';
@@ -213,6 +215,38 @@ test('a workload with a downstream entry gets an intermediate authority, others 
   );
   await on.operator(Agent).banAgent({ id: wireId(agent.id) });
   await refused(on.as(nested, SVID).newDownstreamX509CA({ csr }), 'PERMISSION_DENIED', /is banned/);
+});
+
+test('a downstream server below an alias is refused once no node of the alias may have anything', async (t) => {
+  const on = await stage(t);
+  const rack = { agentPath: '/rack' };
+  const [first, second] = [await on.agent(rack), await on.agent(rack)];
+  const nested = await on.workload(first, {
+    spiffeId: wireId('spiffe://example.org/nested'),
+    parentId: wireId('spiffe://example.org/rack'),
+    downstream: true,
+  });
+  const csr = buildCsr({ key: newKey() });
+  const call = () => on.as(nested, SVID).newDownstreamX509CA({ csr });
+  await call();
+  await on.operator(Agent).banAgent({ id: wireId(first.id) });
+  await call();
+  await on.operator(Agent).banAgent({ id: wireId(second.id) });
+  await refused(call(), 'PERMISSION_DENIED', /is banned/);
+  for (const { id } of [first, second]) await on.operator(Agent).deleteAgent({ id: wireId(id) });
+  await refused(call(), 'PERMISSION_DENIED', /^no agent that is attested holds the entry of .*\/nested$/);
+});
+
+test('the subject of a request to mint is not taken over', async (t) => {
+  const on = await stage(t);
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '/dev/null'];
+  const names = ['-subj', '/CN=root', '-addext', 'subjectAltName=URI:spiffe://example.org/minted'];
+  const csr = execFileSync('openssl', ['req', '-new', '-outform', 'DER', ...key, ...names], {
+    stdio: 'pipe',
+  });
+  const { svid } = await on.operator(SVID).mintX509SVID({ csr });
+  const { subject } = new X509Certificate(Buffer.from(svid?.certChain[0] ?? []));
+  assert.ok(!subject?.includes('root'), subject);
 });
 
 test('a downstream server publishes its JWT key', async (t) => {

@@ -90,6 +90,8 @@ describe('the authorised entries of a node', () => {
             for (const one of all) {
               assert.equal(registry.isAuthorized(who, one), below.has(one.id));
               const touched = registry.nodesTouchedBy([one], new Set(agents)).has(who);
+              if (registry.node(who) !== undefined)
+                assert.equal(registry.nodesHolding(one).has(who), touched);
               if (below.has(one.id)) assert.ok(touched);
             }
           }
