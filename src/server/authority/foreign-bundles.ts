@@ -36,8 +36,9 @@ export function createBundles(store: Datastore, registry: Registry, own: TrustDo
       return { writes: [{ kind: 'bundle', key: domain, value }], conditions: [condition], result: value };
     });
   const list: Bundles['list'] = async (page) => {
-    const records = await store.list('bundle', page);
-    return records.filter(({ key }) => key !== own);
+    // One more than asked for: a page that the own bundle is left out of must not look like the last one.
+    const records = await store.list('bundle', { ...page, limit: page.limit + 1 });
+    return records.filter(({ key }) => key !== own).slice(0, page.limit);
   };
   return {
     list,
