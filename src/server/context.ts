@@ -129,7 +129,7 @@ async function openAttestation(
   const hosts = createHosts(tpm === undefined ? shared : { ...shared, config: tpm });
   const sessions = disposal.use(
     createSessions({
-      ...{ ...shared, authority, epoch: store.epoch },
+      ...{ ...shared, log, authority, epoch: store.epoch },
       reattestInterval: tpm?.reattestInterval ?? 0,
       suspect: (hostId, reasons) => hosts.suspect(hostId, reasons),
     }),

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { createLogger } from '../../src/log.js';
 import type { Registry } from '../../src/server/contract.js';
 import type { Hosts } from '../../src/server/hosts/contract.js';
 import { createHosts } from '../../src/server/hosts/hosts.js';
@@ -32,6 +33,8 @@ export interface SessionWorld extends AsyncDisposable {
   readonly hosts: Hosts;
   readonly sessions: Sessions;
   readonly events: NodeEvent[];
+  /** What was logged, a line of JSON each. */
+  readonly lines: string[];
   /** What every session of this world was sent, in messages. */
   sent: number;
   setBundle(bundle: Bundle): void;
@@ -75,15 +78,18 @@ export async function sessionWorld(): Promise<SessionWorld> {
   const hosts = createHosts({ ...base, config: tpmConfig });
   await store.commit(hostWrites(clock.now()));
   const bundles = fakeBundles();
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
   const sessions = createSessions({
     ...base,
+    log: createLogger({ format: 'json', write, clock, journal: false }),
     epoch: store.epoch,
     authority: bundles.authority,
     reattestInterval: 1800,
     suspect: (id, reasons) => hosts.suspect(id, reasons),
   });
   const world: SessionWorld = {
-    ...{ clock, store, registry, hosts, sessions, events, sent: 0 },
+    ...{ clock, store, registry, hosts, sessions, events, lines, sent: 0 },
     setBundle: bundles.set,
     put: async (...entries) => {
       await store.commit(entries.flatMap((entry) => entryWrites(entry)));

@@ -1,5 +1,6 @@
 /** What a session is told by its surroundings, and the rules of time that it lives by. */
 import type { Clock } from '../../clock.js';
+import type { Logger } from '../../log.js';
 import type { SpiffeId, TrustDomain } from '../../spiffe/id.js';
 import type { AgentMessage, ServerMessage } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { Authority, Registry } from '../contract.js';
@@ -19,6 +20,8 @@ export const sessionTimes = {
 export const sessionLimits = {
   /** A message stays well below 1 MiB. */
   messageBytes: 512 * 1024,
+  /** All bundles of a node are one message, which stays below the 4 MiB that gRPC takes when nobody says otherwise. */
+  bundlesBytes: 3 * 1024 * 1024,
   /** Beside the one in force: what is left of broken connections. */
   olderSessions: 3,
   /** Entries, over all nodes, that are remembered for agents that come back. */
@@ -34,6 +37,7 @@ export interface SessionsDeps {
   readonly registry: Registry;
   readonly authority: Pick<Authority, 'bundle' | 'bundleOf' | 'onChange'>;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly onEvent: NodeEvents;
   /** Seconds between two attestations of a host; 0: as long as its SVID lasts. */
   readonly reattestInterval: number;

@@ -7,6 +7,7 @@ import type { TouchmarkError } from '../../errors.js';
 import type { Bundle } from '../../spiffe/bundle.js';
 import { bundleToWire } from '../../wire/bundle.js';
 import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
+import { boundBundles } from './bundles.js';
 import { type SessionCall, type SessionsDeps, sessionLimits } from './contract.js';
 import { type Delta, deltaOf, entriesMessages, federatedDomains, type Held, isEmpty } from './entries.js';
 import type { Overlap } from './overlap.js';
@@ -138,13 +139,22 @@ function nextDelta({ registry }: SessionsDeps, session: LiveSession): Delta | un
 
 function* bundleMessages(deps: SessionsDeps, session: LiveSession): Generator<ServerMessage> {
   const own = deps.authority.bundle();
-  const federated = federatedDomains(session.held ?? []).flatMap(
+  const wanted = federatedDomains(session.held ?? []).flatMap(
     (domain) => deps.authority.bundleOf(domain) ?? [],
   );
+  const { federated, leftOut } = boundBundles(own, wanted, sessionLimits.bundlesBytes);
   const now = [own, ...federated];
   if (now.length === session.sentBundles.length && now.every((one, at) => one === session.sentBundles[at]))
     return;
   session.sentBundles = now;
+  if (leftOut.length > 0) {
+    const fields = {
+      agent_id: session.call.nodeId,
+      trust_domains: leftOut.slice(0, 20),
+      count: leftOut.length,
+    };
+    deps.log.error('the bundles of an agent are too large together: some are left out', fields);
+  }
   const value = {
     own: bundleToWire(own, undefined),
     federated: federated.map((bundle) => bundleToWire(bundle, undefined)),
