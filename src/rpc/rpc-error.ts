@@ -38,7 +38,13 @@ export function isRpcError(error: unknown, ...codes: (keyof typeof status)[]): e
 
 /** From what grpc-js ends a call with. */
 export function rpcErrorOf(end: Partial<StatusObject>): RpcError {
-  return new RpcError(end.code ?? status.UNKNOWN, end.details ?? '', detailsOf(end.metadata));
+  return new RpcError(end.code ?? status.UNKNOWN, plainReason(end.details ?? ''), detailsOf(end.metadata));
+}
+
+/** grpc-js wraps why a socket could not be opened into three sentences of which the middle one matters. */
+function plainReason(details: string): string {
+  const wrapped = /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note: .*$/s;
+  return wrapped.exec(details)?.[1] ?? details;
 }
 
 function detailsOf(metadata: unknown): readonly Any[] {

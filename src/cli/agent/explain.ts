@@ -23,13 +23,13 @@ function explanation(response: ExplainResponse): string {
   const lines = [`process ${response.pid}: ${printable(response.message)}`];
   for (const identity of response.identities) {
     const marks = [
+      identity.entryId ? `entry ${identity.entryId}` : '',
       identity.default ? 'default' : '',
       identity.hint ? `hint ${printable(identity.hint)}` : '',
       identity.weak ? 'weak: anybody may run that file' : '',
     ];
-    lines.push(
-      `  identity ${id(identity.spiffeId)} (${[`entry ${identity.entryId}`, ...marks.filter(Boolean)].join('; ')})`,
-    );
+    const said = marks.filter(Boolean).join('; ');
+    lines.push(`  identity ${id(identity.spiffeId)}${said && ` (${said})`}`);
   }
   if (response.selectors.length > 0) lines.push('selectors of this process:');
   lines.push(...response.selectors.map((selector) => `  + ${printable(formatSelector(selector))}`));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { program } from '../../../src/cli/agent/program.js';
@@ -78,4 +79,14 @@ test('a caller without an identity is told what to do, and explain tells which s
   assert.match(other.stdout, new RegExp(`^process ${process.pid}: `));
   assert.ok(other.stdout.includes(`  + ${mine}\n`), other.stdout);
   assert.ok(other.stdout.includes(`    - ${foreign}\n`), other.stdout);
+});
+
+test('a socket that nobody serves is named, with the reason and nothing of the transport', async (t) => {
+  const { at } = await serve(t);
+  const absent = join(tmpdir(), 'touchmark-nobody-here.sock');
+  await at.fails(
+    `api fetch -socketPath ${absent}`,
+    1,
+    new RegExp(`cannot reach an agent at ${absent}: connect ENOENT ${absent}\nStart the agent`),
+  );
 });
