@@ -109,7 +109,9 @@ function serverIdOf(
   try {
     return bundle === undefined ? parseX509Svid(chain).id : verifyX509Svid(chain, bundle, now).id;
   } catch (cause) {
-    const message = `the server could not be recognised as ${expected}: ${messageOf(cause)}`;
+    const foreign = cause instanceof TouchmarkError && cause.code === 'bundle_missing';
+    const reason = foreign ? `it calls itself ${parseX509Svid(chain).id}` : messageOf(cause);
+    const message = `the server could not be recognised as ${expected}: ${reason}`;
     throw new TouchmarkError('server_untrusted', message, { cause });
   }
 }

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import test from 'node:test';
 import { createTrust } from '../../../src/agent/server/trust.js';
 import { createLogger } from '../../../src/log.js';
 import type { Bundle } from '../../../src/spiffe/bundle.js';
 import { parseTrustDomain } from '../../../src/spiffe/id.js';
+import { exportSpki } from '../../../src/x509/spki.js';
 import { manualClock, settle } from '../../fakes/manual-clock.js';
 import { signingAuthority } from '../../fakes/signing-authority.js';
+import { throwsCode } from '../../support/rejects.js';
 
 const clock = manualClock();
 
@@ -83,4 +86,16 @@ test('whoever closes waits for the newest to be on the disk', async () => {
   assert.equal(flushed, false, 'a newer one is being written');
   open[1]?.done();
   await waiting;
+});
+
+test('a server of another trust domain is refused by what it calls itself', () => {
+  const { trust } = begin();
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const other = signingAuthority(clock, 'other.test');
+  const chain = other.x509For(exportSpki(publicKey), 'spiffe://other.test/spire/server', 60);
+  throwsCode(
+    'server_untrusted',
+    /as spiffe:\/\/example\.org\/spire\/server: it calls itself spiffe:\/\/other\.test\/spire\/server$/,
+    () => trust.verifyServer(chain, clock.now() / 1000),
+  );
 });
