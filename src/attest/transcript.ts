@@ -16,8 +16,6 @@ export interface TranscriptParts {
 }
 
 export const NONCE_SIZE = 32;
-/** Chips with SHA-256 alone take at most 34 bytes of extraData. */
-export const EXTRA_DATA_SIZE = 32;
 const MAX_GENERATION = 0xffff_ffff;
 
 /** SHA-256 over label, trust domain, server leaf, payload, CSR and challenge, each behind its length in 32 bits. */

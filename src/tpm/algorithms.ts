@@ -85,13 +85,6 @@ export function curveByName(name: CurveName): CurveRow {
   );
 }
 
-export function curveByOpensslName(name: string): CurveRow {
-  return found(
-    curves.find((row) => row.openssl === name),
-    `curve ${JSON.stringify(name)} is not supported`,
-  );
-}
-
 /** Hashes the parts one after another, without joining them first where one is enough. */
 export function digest(name: HashName, ...parts: readonly Uint8Array[]): Uint8Array {
   const [only] = parts;
