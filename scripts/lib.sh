@@ -89,3 +89,14 @@ need_python() {
   .venv/bin/python -c 'import spiffe' 2>/dev/null ||
     .venv/bin/pip install --quiet --disable-pip-version-check 'spiffe==0.3.2'
 }
+
+# need_node_version MAJOR: that line's newest Node.js, from the package registry; sets NODE.
+need_node_version() {
+  local arch directory="$root/.nodes/$1"
+  arch=$(node -p 'process.arch')
+  NODE="$directory/node_modules/node-linux-$arch/bin/node"
+  [ -x "$NODE" ] && return 0
+  mkdir -p "$directory"
+  echo '{}' >"$directory/package.json"
+  npm install --prefix "$directory" --ignore-scripts --no-audit --no-fund --loglevel=error "node-linux-$arch@$1" >/dev/null
+}
