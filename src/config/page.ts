@@ -10,7 +10,9 @@ function facts(key: Key): string {
   const parts: string[] = [key.type];
   if (key.required) parts.push('required');
   if (key.choices) parts.push(`one of ${key.choices.map((choice) => `\`${choice}\``).join(', ')}`);
-  if (key.min !== undefined || key.max !== undefined) parts.push(`${key.min ?? 0} to ${key.max ?? '…'}`);
+  const unit = key.type === 'duration' ? ' s' : '';
+  if (key.max !== undefined) parts.push(`${key.min ?? 0} to ${key.max}${unit}`);
+  else if (key.min !== undefined) parts.push(`at least ${key.min}${unit}`);
   if (key.default !== undefined) parts.push(`default \`${JSON.stringify(key.default)}\``);
   return `*${parts.join('; ')}*`;
 }
