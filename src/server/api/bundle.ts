@@ -32,11 +32,12 @@ import {
   x509FromWire,
 } from './bundle-wire.js';
 import { okStatus, statusOf } from './convert.js';
+import { type DownstreamDeps, downstreamCaller } from './downstream.js';
 import { checkLength, checkPresent, foreignDomainFromWire } from './fields.js';
 import { readPage } from './paging.js';
 import type { ApiCall, ApiService } from './service.js';
 
-export interface BundleApiDeps {
+export interface BundleApiDeps extends DownstreamDeps {
   readonly authority: Authority;
   readonly bundles: Bundles;
   readonly limits: Limits;
@@ -81,7 +82,7 @@ function ownBundle(deps: BundleApiDeps): Pick<Methods, OwnMethod> {
     publishJWTAuthority: async (request, call) => {
       await deps.limits.publish.take(call.address, 1, call);
       const key = jwtKeyFromWire('jwt_authority', checkPresent('jwt_authority', request.jwtAuthority));
-      call.audit({ authority_id: key.keyId });
+      call.audit({ authority_id: key.keyId, spiffe_id: downstreamCaller(deps, call) });
       const added = bundleFromRecord(trustDomain, {
         ...emptyBundleRecord(trustDomain, 0),
         jwtAuthorities: [key],

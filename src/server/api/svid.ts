@@ -4,7 +4,7 @@ import { type Clock, unixSeconds } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
 import { checkDnsNames } from '../../spiffe/dns-name.js';
 import type { Entry } from '../../spiffe/entry.js';
-import type { SpiffeId, TrustDomain } from '../../spiffe/id.js';
+import type { TrustDomain } from '../../spiffe/id.js';
 import {
   type BatchNewX509SVIDResponse_Result,
   BatchNewX509SVIDResponse_ResultSchema,
@@ -22,6 +22,7 @@ import type { Privileged } from '../access/privileged.js';
 import type { Authority, Issuer, Registry } from '../contract.js';
 import type { Node } from '../model.js';
 import { csrDigest, jwtSvidToWire, okStatus, statusOf, x509SvidToWire } from './convert.js';
+import { downstreamCaller } from './downstream.js';
 import { checkAudience, checkLength, checkTtl, memberFromWire, workloadId } from './fields.js';
 import type { ApiCall, ApiService } from './service.js';
 
@@ -176,39 +177,6 @@ function authorizedEntry(deps: SvidDeps, node: Node, id: string): Entry {
     throw new TouchmarkError('entry_not_authorized', message);
   }
   return entry;
-}
-
-/**
- * The downstream server that calls. Of the nodes that hold its entry, by themselves or by an alias, the state of at least one
- * must permit an issuance. Does not establish on which of several nodes it runs: nothing that it shows says so.
- */
-function downstreamCaller(deps: SvidDeps, call: ApiCall): SpiffeId {
-  const { caller } = call;
-  const id = caller.via === 'tls' ? caller.svid?.id : undefined;
-  const entries = id === undefined ? [] : deps.privileged.downstreamEntries(id);
-  let refusal: unknown = new TouchmarkError('permission_denied', 'no downstream entry names the caller');
-  for (const entry of entries) {
-    refusal = holderRefusal(deps, entry);
-    if (refusal === undefined) return entry.spiffeId;
-  }
-  throw refusal;
-}
-
-/** Why none of an entry's nodes may have anything now; undefined when one may. */
-function holderRefusal({ registry, permitIssuance }: SvidDeps, entry: Entry): unknown {
-  const message = `no agent that is attested holds the entry of ${entry.spiffeId}`;
-  let refusal: unknown = new TouchmarkError('agent_not_attested', message);
-  for (const id of registry.nodesHolding(entry)) {
-    const node = registry.node(id);
-    if (node === undefined) continue;
-    try {
-      permitIssuance(node);
-      return undefined;
-    } catch (error) {
-      refusal = error;
-    }
-  }
-  return refusal;
 }
 
 function noWit(method: string): TouchmarkError {

@@ -272,6 +272,8 @@ test('a downstream server publishes its JWT key', async (t) => {
     /^jwt_authority\.public_key/,
   );
   await refused(client.publishWITAuthority({}), 'UNIMPLEMENTED', /WIT/);
+  await on.operator(Agent).banAgent({ id: wireId(agent.id) });
+  await refused(client.publishJWTAuthority({ jwtAuthority }), 'PERMISSION_DENIED', /is banned/);
 });
 
 test('WIT-SVIDs are answered Unimplemented, with a sentence', async (t) => {
