@@ -1,6 +1,6 @@
 /**
- * Everything that the audit log can say, declared once: docs/operations.md is written from it. An audit line never holds a
- * token, a key, or the body of an SVID; where one must be told from another, it holds a digest, a serial or an id.
+ * Everything that the audit log can say, declared once, with its fields. An audit line never holds a token, a key, or the
+ * body of an SVID; where one must be told from another, it holds a digest, a serial or an id.
  */
 export const auditEvents = {
   rpc: 'A call to the server’s API ended, whatever its outcome.',
