@@ -163,7 +163,7 @@ describe('other certificates', () => {
     assert.equal(issuer.downstreamCa(spki, 0).expiresAt, authority.x509.signer().notAfter);
   });
 
-  test('what follows a leaf below an upstream authority is the chain without the root', async () => {
+  test('DF-14 what follows a leaf below an upstream authority is the chain without the root', async () => {
     const { authority, clock } = await world();
     const signer = authority.x509.signer();
     const below: X509Signer = { ...signer, intermediates: [signer.certificate] };
@@ -198,7 +198,7 @@ describe('a token', () => {
     assert.notEqual(ids[0], ids[1]);
   });
 
-  test('has the configured life when none is asked for, and never outlives its key', async () => {
+  test('JS-23 has the configured life when none is asked for, and never outlives its key', async () => {
     const { issuer, authority, now } = await world();
     assert.equal(issuer.jwt({ id: web, audience: ['a'], ttl: 0, withJti: false }).expiresAt, now + 300);
     const { expiresAt } = issuer.jwt({ id: web, audience: ['a'], ttl: 10 ** 9, withJti: false });

@@ -7,7 +7,7 @@ import { buildCsr, readCsr } from '../../src/x509/csr.js';
 import { bitString, sequence, tag, tlv, unsignedInteger } from '../../src/x509/der.js';
 import { emptyName } from '../../src/x509/name.js';
 import { signDer, signingSchemeOf } from '../../src/x509/signature.js';
-import { exportSpki } from '../../src/x509/spki.js';
+import { exportSpki, readSpki } from '../../src/x509/spki.js';
 import { ecKey } from '../support/der-factory.js';
 import { throwsCode } from '../support/rejects.js';
 
@@ -68,9 +68,11 @@ test('a request with another version, a rest, too many bytes or no structure is 
   throwsCode('csr_invalid', /not well formed: the DER/, () => readCsr(new Uint8Array()));
 });
 
-test('a key that may not be used is named as such', () => {
+test('DF-10 a key that may not be used is named as such', () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
   throwsCode('key_unsupported', /RSA of 1024 bits/, () => readCsr(buildCsr({ key: privateKey })));
+  const edwards = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'der' });
+  throwsCode('key_unsupported', /./, () => readSpki(edwards));
 });
 
 test('every flipped byte of a request is refused', () => {

@@ -73,7 +73,7 @@ describe('FetchX509SVID', () => {
     );
   });
 
-  test('WX-07 WX-08 CRLs and the bundles of just those domains that an entry federates with', async (t) => {
+  test('WX-07 WX-08 DF-13 CRLs and the bundles of just those domains that an entry federates with', async (t) => {
     const { api, store } = await serveForTest(t);
     const partner = signingAuthority(systemClock, 'other.test').bundle();
     const stranger = signingAuthority(systemClock, 'stranger.test').bundle();

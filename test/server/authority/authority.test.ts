@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { openAuthority } from '../../../src/server/authority/authority.js';
 import { memoryKeyManager } from '../../../src/server/key-managers/memory.js';
+import { parseTrustDomain } from '../../../src/spiffe/id.js';
 import { keyUsageBit } from '../../../src/x509/extensions.js';
 import { readCertificate } from '../../../src/x509/read-certificate.js';
 import { exportSpki, keyIdentifier, readSpki } from '../../../src/x509/spki.js';
@@ -50,6 +51,16 @@ describe('a new authority', () => {
     assert.match(published?.keyId ?? '', /^[A-Za-z0-9_-]{32}$/);
     assert.equal(published?.expiresAt, clock.now() / 1000 + 24 * 3600);
     assert.ok(exportSpki(authority.jwt.signer().key).equals(published?.spki ?? new Uint8Array()));
+  });
+
+  test('TB-18 shares no key with another trust domain in the same process', async () => {
+    const { deps } = world();
+    const other = { ...config, trustDomain: parseTrustDomain('other.test') };
+    await using one = await openAuthority(deps);
+    await using two = await openAuthority({ ...world().deps, config: other });
+    const keysOf = ({ x509, jwt }: typeof one) =>
+      [x509, jwt].map((kind) => exportSpki(kind.signer().key).toString('hex'));
+    assert.equal(new Set([...keysOf(one), ...keysOf(two)]).size, 4);
   });
 
   test('makes the key types that are configured', async () => {
