@@ -94,7 +94,7 @@ const quarantine: Verb = {
 
 const release: Verb = {
   name: 'host release',
-  summary: 'End a quarantine.',
+  summary: 'End a quarantine, a suspicion or a ban.',
   example: 'touchmark-server host release web-1',
   flags: serverFlags,
   args: [hostArgument],

@@ -1,13 +1,14 @@
 /** Letting chips in: by their hash beforehand, or by the code under which they wait. */
 import { TouchmarkError } from '../../errors.js';
 import { commitPlan } from '../commit.js';
-import type { AllowedEk } from '../model.js';
+import type { AllowedEk, Host } from '../model.js';
 import { type Batch, joinBatches } from './change.js';
 import type { AllowRequest, HostsContext } from './contract.js';
 import { type Found, findHost } from './find.js';
 import { claimName } from './name-claim.js';
 import { checkHostName, checkLabels, type Labels, readEkHash } from './names.js';
 import type { PendingHost } from './queue.js';
+import { stateTable } from './state.js';
 import { disallowBatch, setHost } from './verbs.js';
 
 export async function allowHost(
@@ -19,6 +20,7 @@ export async function allowHost(
   const hash = readEkHash(request.ekHash);
   const enrolled = context.registry.hostByEk(hash);
   if (enrolled !== undefined) {
+    if (stateTable[enrolled.state].withdraw) throw notLetIn(enrolled);
     const name = request.name === '' ? {} : { name: request.name };
     return setHost(context, enrolled.id, { ...name, labels: request.labels, removeLabels: [] }, by);
   }
@@ -29,6 +31,11 @@ export async function allowHost(
   context.queue.remove(hash);
   context.onEvent({ name: 'host_changed', hostId: hash, change: 'allowed', by });
   return { kind: 'allowed', id: hash, allowed: value };
+}
+
+/** An allowance that changes nothing but a name must not look as if the host were let in. */
+function notLetIn({ id, state }: Host): TouchmarkError {
+  return new TouchmarkError('host_state_conflict', `host ${id} is ${state}: release it to let it in again`);
 }
 
 /** Conditional on the key not having enrolled meanwhile: an allowance beside a host would outlive it unseen. */

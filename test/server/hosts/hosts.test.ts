@@ -167,6 +167,12 @@ describe('changing hosts', () => {
       /is banned: once forgotten, it could enrol again$/,
       world.hosts.forget(hashOf(chip), 'uid 0'),
     );
+    await rejectsCode(
+      'host_state_conflict',
+      /is banned: release it to let it in again$/,
+      world.hosts.allow({ ekHash: hashOf(chip), name: 'edge-9', labels: {} }, 'uid 0'),
+    );
+    assert.equal(world.registry.host(hashOf(chip))?.name, '');
     await world.hosts.release(hashOf(chip), 'uid 0');
     assert.equal(world.registry.node(id)?.banned, false);
     await attestChip(world, chip);
