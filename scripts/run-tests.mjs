@@ -2,6 +2,7 @@
 // The unit suite mirrors src/; every other folder below test/ is a suite of its own, slower and on real parts.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..', 'dist', 'test');
@@ -24,14 +25,11 @@ if (files.length === 0) {
   process.stderr.write(`no test file in suite "${suite}" matches "${filter}"; build first: npm run build\n`);
   process.exit(1);
 }
-const concurrency = suite === 'unit' ? [] : ['--test-concurrency=1'];
+// Slow suites share chips and sockets, so their files run one by one; unit tests wait more than they compute.
+const concurrency = `--test-concurrency=${suite === 'unit' ? availableParallelism() + 1 : 1}`;
 // A test that hangs is a failure, not a night without a result.
 const timeout = '--test-timeout=300000';
-const run = spawnSync(
-  process.execPath,
-  ['--enable-source-maps', '--test', timeout, ...concurrency, ...files],
-  {
-    stdio: 'inherit',
-  },
-);
+const run = spawnSync(process.execPath, ['--test', timeout, concurrency, ...files], {
+  stdio: 'inherit',
+});
 process.exit(run.status ?? 1);
