@@ -35,7 +35,8 @@ export async function allowHost(
 
 /** An allowance that changes nothing but a name must not look as if the host were let in. */
 function notLetIn({ id, state }: Host): TouchmarkError {
-  return new TouchmarkError('host_state_conflict', `host ${id} is ${state}: release it to let it in again`);
+  const verb = state === 'retired' ? 'forget' : 'release';
+  return new TouchmarkError('host_state_conflict', `host ${id} is ${state}: ${verb} it to let it in again`);
 }
 
 /** Conditional on the key not having enrolled meanwhile: an allowance beside a host would outlive it unseen. */

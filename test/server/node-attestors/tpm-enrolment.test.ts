@@ -162,7 +162,12 @@ describe('whom the tpm attestor lets in', () => {
     for (const at of [0, 1]) {
       await rejectsCode('host_banned', /is banned/, attestChip(server, chip, { hello: onlyKey(at) }));
     }
-    await server.hosts.allow({ ekHash: hashOf(chip, 'rsa2048-l1'), name: '', labels: {} }, 'uid 0');
+    const other = { ekHash: hashOf(chip, 'rsa2048-l1'), name: '', labels: {} };
+    await rejectsCode(
+      'host_state_conflict',
+      /is banned: release it to let it in again$/,
+      server.hosts.allow(other, 'uid 0'),
+    );
     await rejectsCode('host_banned', /is banned/, attestChip(server, chip));
     await server.hosts.release(hashOf(chip), 'uid 0');
     assert.equal((await attestChip(server, chip)).id, id);
