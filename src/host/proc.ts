@@ -1,7 +1,7 @@
-import { type FileHandle, open, readlink } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { TouchmarkError } from '../errors.js';
 import { readBounded } from './atomic-file.js';
-import { parseStartTime, procError } from './proc-stat.js';
+import { procError } from './proc-stat.js';
 
 /** Enough for status with 65 536 groups. */
 const MAX_PROC_FILE = 1_048_576;
@@ -28,50 +28,6 @@ export async function readProcIds(pid: number): Promise<ProcIds> {
     tracerPid: numbers('TracerPid')[0] ?? 0,
     namespacePids: numbers('NSpid'),
   };
-}
-
-/** Clock ticks between boot and the start of the process. @throws TouchmarkError `peer_gone`, `proc_unreadable` */
-export async function readStartTime(pid: number): Promise<bigint> {
-  return parseStartTime(await readProcFile(pid, 'stat'), pid);
-}
-
-/** /proc/PID/cgroup as it is written: `0::/system.slice/foo.service`, and more lines with cgroup v1. */
-export function readProcCgroup(pid: number): Promise<string> {
-  return readProcFile(pid, 'cgroup');
-}
-
-/** The running executable, opened. It is the file that runs, wherever its name leads by now. The caller closes it. */
-export interface OpenedExecutable extends AsyncDisposable {
-  readonly file: FileHandle;
-  readonly device: bigint;
-  readonly inode: bigint;
-  /** What /proc/PID/exe says, in the process's own mount namespace; ends in ` (deleted)` when the name is gone. */
-  readonly link: string;
-}
-
-/** @throws TouchmarkError `peer_gone`, `proc_unreadable` (a kernel thread, or missing CAP_SYS_PTRACE) */
-export async function openExecutable(pid: number): Promise<OpenedExecutable> {
-  const path = `/proc/${pid}/exe`;
-  let file: FileHandle | undefined;
-  try {
-    const link = await readlink(path);
-    file = await open(path, 'r');
-    const { dev: device, ino: inode } = await file.stat({ bigint: true });
-    const opened = file;
-    return { file, device, inode, link, [Symbol.asyncDispose]: () => opened.close() };
-  } catch (error) {
-    await file?.close();
-    throw procError(error, pid, 'exe');
-  }
-}
-
-/** `pid:[4026531836]`: equal for two processes in one pid namespace. `self` is this process. */
-export async function readPidNamespace(pid: number | 'self'): Promise<string> {
-  try {
-    return await readlink(`/proc/${pid}/ns/pid`);
-  } catch (error) {
-    throw procError(error, pid === 'self' ? process.pid : pid, 'ns/pid');
-  }
 }
 
 async function readProcFile(pid: number, name: string): Promise<string> {

@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import {
-  openExecutable,
-  readPidNamespace,
-  readProcCgroup,
-  readProcIds,
-  readStartTime,
-} from '../../src/host/proc.js';
+import { readProcIds } from '../../src/host/proc.js';
+import { executableLinkNow, procCgroupNow, procIdsNow } from '../../src/host/proc-now.js';
 import { parseStartTime, startTimeOf } from '../../src/host/proc-stat.js';
 
 const NOBODY = 2 ** 22 - 1;
@@ -39,20 +34,10 @@ describe('looking at a process', () => {
     await once(child, 'exit');
   });
 
-  test('its executable is the file that runs', async () => {
-    await using exe = await openExecutable(process.pid);
-    const stats = statSync(process.execPath, { bigint: true });
-    assert.equal(exe.device, stats.dev);
-    assert.equal(exe.inode, stats.ino);
-    assert.equal(exe.link, process.execPath);
-  });
-
-  test('its start time, cgroup and pid namespace are read', async () => {
-    assert.equal(await readStartTime(process.pid), startTimeOf(process.pid));
-    assert.ok((await readStartTime(process.pid)) > 0n);
-    assert.equal(await readProcCgroup(process.pid), readFileSync('/proc/self/cgroup', 'utf8'));
-    assert.match(await readPidNamespace('self'), /^pid:\[\d+\]$/);
-    assert.equal(await readPidNamespace(process.pid), await readPidNamespace('self'));
+  test('its executable and cgroup are read at once', () => {
+    assert.equal(executableLinkNow(process.pid), process.execPath);
+    assert.equal(procCgroupNow(process.pid), readFileSync('/proc/self/cgroup', 'utf8'));
+    assert.ok(startTimeOf(process.pid) > 0n);
   });
 
   test('a start time is found behind any program name', () => {
@@ -71,18 +56,17 @@ describe('looking at a process', () => {
   test('one that does not exist is gone, whatever is asked', async () => {
     assert.throws(() => startTimeOf(NOBODY), gone);
     await assert.rejects(readProcIds(NOBODY), gone);
-    await assert.rejects(readStartTime(NOBODY), gone);
-    await assert.rejects(readProcCgroup(NOBODY), gone);
-    await assert.rejects(openExecutable(NOBODY), gone);
-    await assert.rejects(readPidNamespace(NOBODY), gone);
+    assert.throws(() => procIdsNow(NOBODY), gone);
+    assert.throws(() => procCgroupNow(NOBODY), gone);
+    assert.throws(() => executableLinkNow(NOBODY), gone);
   });
 
   test('one that we may not look at says which file', (t) => {
     if (process.getuid?.() !== 0) return t.skip('only root can become another user');
-    const url = new URL('../../src/host/proc.js', import.meta.url).href;
+    const url = new URL('../../src/host/proc-now.js', import.meta.url).href;
     const script = `process.setgid(65534); process.setgroups([]); process.setuid(65534);
-      const { openExecutable } = await import(${JSON.stringify(url)});
-      await openExecutable(1).catch((error) => process.stdout.write(JSON.stringify([error.code, error.message])));`;
+      const { executableLinkNow } = await import(${JSON.stringify(url)});
+      try { executableLinkNow(1); } catch (error) { process.stdout.write(JSON.stringify([error.code, error.message])); }`;
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
       encoding: 'utf8',
     });
