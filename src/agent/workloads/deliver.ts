@@ -102,11 +102,15 @@ export async function bundlesOnce(
   return bundlesFor(deps, await deps.attestation.attest(workload, signal));
 }
 
+/** What rust-spiffe takes at most of one message. */
+const MOST_IDENTITIES = 100;
+
 /** @throws TouchmarkError `agent_starting`, `identities_withdrawn`, `no_identity`, `workload_attestation_failed` */
 function entriesFor({ store }: Delivery, attestation: Attestation): readonly Entry[] {
   readyBundles(store);
   const entries = store.matching(attestation.selectors);
-  if (entries.length > 0) return entries;
+  // Clients refuse a whole message that holds more; the first ones, the default among them, stay the same.
+  if (entries.length > 0) return entries.slice(0, MOST_IDENTITIES);
   // What could not be found out might have matched: that is no reason to tell a client that it has no identity.
   if (attestation.attestors.some(({ failed }) => failed)) throw attestationFailed(attestation.attestors);
   throw noIdentity();

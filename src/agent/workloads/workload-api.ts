@@ -26,6 +26,12 @@ import {
 } from './deliver.js';
 import { claimsOf, validateJwt } from './validate-jwt.js';
 
+/** Below the 4 MiB that gRPC clients take by default. */
+const MAX_MESSAGE_BYTES = 3.5 * 1024 * 1024;
+/** IDs, hints, tags and lengths around an item's bytes. */
+const ITEM_OVERHEAD_BYTES = 4096;
+/** What rust-spiffe takes beside the own domain's. */
+const MOST_BUNDLES = 199;
 const MAX_AUDIENCES = 32;
 const MAX_AUDIENCE_BYTES = 1024;
 const MAX_TOKEN_BYTES = 64 * 1024;
@@ -76,28 +82,45 @@ export function checkSecurityHeader(call: Call<WorkloadCaller>): void {
 
 function x509Response({ identities, own, federated, crls }: X509Update): X509SVIDResponse {
   const bundle = x509BundleOf(own);
+  const svids = identities.map(({ entry, chain, key }) => ({
+    spiffeId: entry.spiffeId,
+    x509Svid: Buffer.concat(chain),
+    x509SvidKey: key,
+    bundle,
+    hint: entry.hint,
+  }));
+  const foreign = [...federated].map(([name, each]) => [`spiffe://${name}`, x509BundleOf(each)] as const);
+  const sizeOf = (svid: (typeof svids)[number]) =>
+    svid.x509Svid.length + svid.x509SvidKey.length + bundle.length;
+  const kept = withinMessage(svids, sizeOf, MAX_MESSAGE_BYTES / 2);
   return create(X509SVIDResponseSchema, {
-    svids: identities.map(({ entry, chain, key }) => ({
-      spiffeId: entry.spiffeId,
-      x509Svid: Buffer.concat(chain),
-      x509SvidKey: key,
-      bundle,
-      hint: entry.hint,
-    })),
+    svids: kept,
     crl: [...crls],
     federatedBundles: Object.fromEntries(
-      [...federated]
-        .map(([name, foreign]) => [`spiffe://${name}`, x509BundleOf(foreign)] as const)
-        .filter(nonEmpty),
+      withinMessage(foreign.filter(nonEmpty), ([, bytes]) => bytes.length, MAX_MESSAGE_BYTES / 2).slice(
+        0,
+        MOST_BUNDLES,
+      ),
     ),
+  });
+}
+
+/** gRPC clients take no message above 4 MiB; what is over a share of that is left out from the end. */
+function withinMessage<T>(items: readonly T[], sizeOf: (item: T) => number, most: number): T[] {
+  let size = 0;
+  return items.filter((item, index) => {
+    size += sizeOf(item) + ITEM_OVERHEAD_BYTES;
+    return index === 0 || size <= most;
   });
 }
 
 function byDomain(update: BundleUpdate, encode: (bundle: Bundle) => Uint8Array): Record<string, Uint8Array> {
   const all = [update.own, ...update.federated.values()];
-  return Object.fromEntries(
-    all.map((bundle) => [`spiffe://${bundle.trustDomain}`, encode(bundle)] as const).filter(nonEmpty),
-  );
+  const named = all
+    .map((bundle) => [`spiffe://${bundle.trustDomain}`, encode(bundle)] as const)
+    .filter(nonEmpty);
+  const kept = withinMessage(named, ([, bytes]) => bytes.length, MAX_MESSAGE_BYTES);
+  return Object.fromEntries(kept.slice(0, MOST_BUNDLES + 1));
 }
 
 /** Clients refuse a whole message for one empty bundle; a domain without authorities is simply not named. */

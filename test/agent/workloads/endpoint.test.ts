@@ -104,7 +104,7 @@ describe('the Workload Endpoint', () => {
     }
   });
 
-  test('WE-18 WE-19 WE-20 reflection lists the Workload API with its seven methods and no more', async (t) => {
+  test('WE-18 WE-19 WE-20 D-12 reflection lists the Workload API with its seven methods and no more', async (t) => {
     const { channel } = await serveForTest(t);
     const stream = createRpcClient(ServerReflection, channel()).serverReflectionInfo();
     const answers = reader(stream.responses);
@@ -118,7 +118,7 @@ describe('the Workload Endpoint', () => {
     assert.deepEqual(SpiffeWorkloadAPI.methods.map(({ name }) => name).sort(), Object.keys(methods).sort());
   });
 
-  test('WE-21 DF-11 health needs no header and follows the agent', async (t) => {
+  test('WE-21 DF-11 D-6 health needs no header and follows the agent', async (t) => {
     const { channel, store } = await serveForTest(t);
     const health = createRpcClient(Health, channel());
     assert.equal((await health.check({ service: '' })).status, Serving.NOT_SERVING);
