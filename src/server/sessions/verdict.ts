@@ -41,12 +41,19 @@ export function standingOf(
   const attestedAt = host?.lastQuote === undefined ? 0 : Math.floor(host.lastQuote.at / 1000);
   return {
     state,
-    reasons: host?.reasons ?? [],
+    reasons: reasonsOf(node, host),
     served: issuanceRefusal({ node, host, sessionLive: true, now }) === undefined,
     withdrawn: stateTable[state].withdraw,
     reattestAt: attestedAt === 0 || reattestInterval === 0 ? 0 : attestedAt + reattestInterval,
     graceEndsAt: host?.graceEndsAt ?? 0,
   };
+}
+
+/** A host says why itself; a banned node without one has no other record of it. */
+function reasonsOf(node: Node, host: Host | undefined): readonly Reason[] {
+  const known = host?.reasons ?? [];
+  if (!node.banned || known.length > 0) return known;
+  return [{ code: 'agent_banned', message: 'an operator banned this agent' }];
 }
 
 export function verdictMessage(standing: Standing): ServerMessage {
