@@ -14,12 +14,19 @@ export function pathText(bytes: Uint8Array): string {
   try {
     return utf8.decode(raw).replace(special, escaped);
   } catch {
-    return latin1.replace(/[^\x20-\x5b\x5d-\x7e]/g, escaped);
+    return latin1.replace(/[^\x20-\x5b\x5d-\x7e]/g, (byte) =>
+      byte === '\\' ? '\\\\' : hexByte(byte.charCodeAt(0)),
+    );
   }
 }
 
 function escaped(character: string): string {
   if (character === '\\') return '\\\\';
   const code = character.codePointAt(0) ?? 0;
-  return code < 0x80 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+  // From 0x80 on `\x` is a byte that is not UTF-8.
+  return code < 0x80 ? hexByte(code) : `\\u{${code.toString(16)}}`;
+}
+
+function hexByte(code: number): string {
+  return `\\x${code.toString(16).padStart(2, '0')}`;
 }
