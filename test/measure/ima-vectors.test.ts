@@ -16,6 +16,13 @@ const recordsOf = (name: string) => [
   ...(name.endsWith('.ascii') ? parseImaAscii : parseImaBinary)(readVector(name)),
 ];
 
+/** The file of the violation in PCR 13 lacks the NUL at the end of its name. */
+function violationInPcr13(): ImaRecord[] {
+  const bytes = readVector('ima/sml-ima-ng-sha1-invalidated.bin');
+  throwsCode('ima_list_truncated', /cut off in entry 1: 86 bytes/, () => [...parseImaBinary(bytes)]);
+  return [...parseImaBinary(Buffer.concat([bytes, Buffer.of(0)]))];
+}
+
 /** The whole entries of a file that is cut off behind them, as three of the foreign ones are. */
 function wholeRecordsOf(name: string): ImaRecord[] {
   const reader = imaBinaryReader();
@@ -56,7 +63,9 @@ test('every text list of the vectors gives its recorded result', (t) => {
 test('every binary list of the vectors has entries that match their own digests', (t) => {
   if (!haveVectors(t)) return;
   const facts = ['ng-sha1', 'sha1', 'sig-sha256', 'ng-sha1-invalidated', 'sha1-invalidated'].map((name) => {
-    const records = (name.endsWith('invalidated') ? recordsOf : wholeRecordsOf)(`ima/sml-ima-${name}.bin`);
+    const file = `ima/sml-ima-${name}.bin`;
+    const whole = name.endsWith('invalidated') ? recordsOf : wholeRecordsOf;
+    const records = name === 'ng-sha1-invalidated' ? violationInPcr13() : whole(file);
     assert.ok(
       records.every((one) => digestMatches(one)),
       name,
@@ -76,7 +85,7 @@ test('every binary list of the vectors has entries that match their own digests'
     ['ng-sha1-invalidated', 'ima-ng', 13, true],
     ['sha1-invalidated', 'ima', 10, true],
   ]);
-  const [odd] = recordsOf('ima/sml-ima-ng-sha1-invalidated.bin').flatMap((one) => findingsOf(one));
+  const [odd] = violationInPcr13().flatMap((one) => findingsOf(one));
   assert.deepEqual(
     [odd?.code, odd?.message],
     ['ima_pcr_unexpected', 'entry "boot_aggregate" is in PCR 13, not 10'],
