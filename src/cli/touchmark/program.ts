@@ -1,4 +1,5 @@
 import { inspectEk } from '../inspect/ek.js';
+import { inspectImaLog } from '../inspect/ima-log.js';
 import { inspectQuote } from '../inspect/quote.js';
 import { inspectBundle, inspectSvid } from '../inspect/svid.js';
 import { inspectTpm } from '../inspect/tpm.js';
@@ -9,5 +10,14 @@ import { devChipVerb } from './dev-chip.js';
 export const program: Program = {
   name: 'touchmark',
   summary: 'tools around Touchmark: look at keys, quotes and SVIDs; start a throw-away trust domain.',
-  verbs: [inspectEk, inspectQuote, inspectSvid, inspectBundle, inspectTpm, devVerb, devChipVerb],
+  verbs: [
+    inspectEk,
+    inspectQuote,
+    inspectSvid,
+    inspectBundle,
+    inspectTpm,
+    inspectImaLog,
+    devVerb,
+    devChipVerb,
+  ],
 };
