@@ -1,6 +1,7 @@
 import { agentErrors } from './errors/agent.js';
 import { cliErrors } from './errors/cli.js';
 import { hostErrors } from './errors/host.js';
+import { measureBootErrors } from './errors/measure-boot.js';
 import { serverErrors } from './errors/server.js';
 import { spiffeErrors } from './errors/spiffe.js';
 import { tpmErrors } from './errors/tpm.js';
@@ -14,6 +15,7 @@ export type { RpcCode } from './errors/row.js';
 export const errorTable = {
   ...spiffeErrors,
   ...tpmErrors,
+  ...measureBootErrors,
   ...hostErrors,
   ...serverErrors,
   ...agentErrors,

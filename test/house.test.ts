@@ -13,17 +13,31 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   spiffe: ['base', 'x509'],
   x509: ['base'],
   tpm: ['base', 'spiffe', 'x509'],
+  measure: ['base', 'spiffe', 'x509', 'tpm'],
   attest: ['base', 'spiffe', 'x509', 'tpm'],
   wire: ['base', 'spiffe', 'x509', 'attest'],
   config: ['base', 'spiffe'],
   native: ['base'],
   host: ['base', 'spiffe', 'x509', 'tpm', 'native'],
   rpc: ['base', 'wire'],
-  server: ['base', 'spiffe', 'x509', 'tpm', 'attest', 'wire', 'config', 'host', 'rpc'],
-  agent: ['base', 'spiffe', 'x509', 'tpm', 'attest', 'wire', 'config', 'host', 'rpc'],
-  cli: ['base', 'spiffe', 'x509', 'tpm', 'attest', 'wire', 'config', 'host', 'rpc', 'server', 'agent'],
+  server: ['base', 'spiffe', 'x509', 'tpm', 'measure', 'attest', 'wire', 'config', 'host', 'rpc'],
+  agent: ['base', 'spiffe', 'x509', 'tpm', 'measure', 'attest', 'wire', 'config', 'host', 'rpc'],
+  cli: [
+    'base',
+    'spiffe',
+    'x509',
+    'tpm',
+    'measure',
+    'attest',
+    'wire',
+    'config',
+    'host',
+    'rpc',
+    'server',
+    'agent',
+  ],
 };
-const pure = ['spiffe', 'x509', 'tpm', 'attest', 'wire'];
+const pure = ['spiffe', 'x509', 'tpm', 'measure', 'attest', 'wire'];
 const impure = /^(node:(fs|net|http2|tls|http|https|dgram|child_process|worker_threads)|koffi|@grpc\/|level)/;
 /** Packages that one room, and no other, may import. */
 const owners: Readonly<Record<string, readonly string[]>> = {

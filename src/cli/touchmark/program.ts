@@ -1,3 +1,4 @@
+import { inspectBootLog } from '../inspect/boot-log.js';
 import { inspectEk } from '../inspect/ek.js';
 import { inspectQuote } from '../inspect/quote.js';
 import { inspectBundle, inspectSvid } from '../inspect/svid.js';
@@ -9,5 +10,14 @@ import { devChipVerb } from './dev-chip.js';
 export const program: Program = {
   name: 'touchmark',
   summary: 'tools around Touchmark: look at keys, quotes and SVIDs; start a throw-away trust domain.',
-  verbs: [inspectEk, inspectQuote, inspectSvid, inspectBundle, inspectTpm, devVerb, devChipVerb],
+  verbs: [
+    inspectEk,
+    inspectQuote,
+    inspectSvid,
+    inspectBundle,
+    inspectTpm,
+    inspectBootLog,
+    devVerb,
+    devChipVerb,
+  ],
 };
