@@ -32,7 +32,7 @@ export function replayableBanks(
   for (const bank of named) {
     const gap = extending.find(({ digests }) => !digests.has(bank));
     if (!isHashName(bank)) {
-      const message = `bank ${JSON.stringify(bank)} cannot be computed here, so it is not replayed`;
+      const message = `bank ${JSON.stringify(bank.slice(0, 40))} cannot be computed here, so it is not replayed`;
       findings.push({ code: 'bank_unsupported', event: null, message });
     } else if (gap) {
       const message = `event ${gap.index} has no ${bank} digest, so that bank is not replayed`;

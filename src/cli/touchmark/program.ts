@@ -3,6 +3,7 @@ import { inspectEk } from '../inspect/ek.js';
 import { inspectQuote } from '../inspect/quote.js';
 import { inspectBundle, inspectSvid } from '../inspect/svid.js';
 import { inspectTpm } from '../inspect/tpm.js';
+import { inspectUserspaceLog } from '../inspect/userspace-log.js';
 import type { Program } from '../verb.js';
 import { devVerb } from './dev.js';
 import { devChipVerb } from './dev-chip.js';
@@ -17,6 +18,7 @@ export const program: Program = {
     inspectBundle,
     inspectTpm,
     inspectBootLog,
+    inspectUserspaceLog,
     devVerb,
     devChipVerb,
   ],
