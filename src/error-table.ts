@@ -1,6 +1,7 @@
 import { agentErrors } from './errors/agent.js';
 import { cliErrors } from './errors/cli.js';
 import { hostErrors } from './errors/host.js';
+import { measureBootErrors } from './errors/measure-boot.js';
 import { measureImaErrors } from './errors/measure-ima.js';
 import { serverErrors } from './errors/server.js';
 import { spiffeErrors } from './errors/spiffe.js';
@@ -16,6 +17,7 @@ export const errorTable = {
   ...spiffeErrors,
   ...tpmErrors,
   ...measureImaErrors,
+  ...measureBootErrors,
   ...hostErrors,
   ...serverErrors,
   ...agentErrors,

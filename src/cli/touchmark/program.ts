@@ -1,8 +1,10 @@
+import { inspectBootLog } from '../inspect/boot-log.js';
 import { inspectEk } from '../inspect/ek.js';
 import { inspectImaLog } from '../inspect/ima-log.js';
 import { inspectQuote } from '../inspect/quote.js';
 import { inspectBundle, inspectSvid } from '../inspect/svid.js';
 import { inspectTpm } from '../inspect/tpm.js';
+import { inspectUserspaceLog } from '../inspect/userspace-log.js';
 import type { Program } from '../verb.js';
 import { devVerb } from './dev.js';
 import { devChipVerb } from './dev-chip.js';
@@ -17,6 +19,8 @@ export const program: Program = {
     inspectBundle,
     inspectTpm,
     inspectImaLog,
+    inspectBootLog,
+    inspectUserspaceLog,
     devVerb,
     devChipVerb,
   ],

@@ -1,0 +1,21 @@
+import { pcrsAsJson } from '../../measure/banks.js';
+import { parseBootLog } from '../../measure/boot-log.js';
+import { replayBootLog } from '../../measure/replay.js';
+import type { Verb } from '../verb.js';
+import { logText } from './log-text.js';
+import { readInput } from './read-der.js';
+
+export const inspectBootLog: Verb = {
+  name: 'inspect boot-log',
+  summary: 'Replay the event log of the firmware, and tell what is odd in it.',
+  example: 'touchmark inspect boot-log /sys/kernel/security/tpm0/binary_bios_measurements -output json',
+  flags: [],
+  args: [{ name: 'FILE', doc: 'The log as the kernel shows it, binary; reading the live one needs root.' }],
+  run: async ({ args, out }) => {
+    const log = parseBootLog(await readInput(args[0] ?? ''));
+    const { pcrs, findings } = replayBootLog(log);
+    const json = { format: log.format, events: log.events.length, pcrs: pcrsAsJson(pcrs), findings };
+    out.result({ pretty: logText(json), json });
+    return undefined;
+  },
+};
