@@ -35,7 +35,7 @@ const pairs: readonly [server: ForeignClient, client: ForeignClient][] = [
   [goSpiffe, goSpiffe],
 ];
 
-describe('mutual TLS between workloads of different users', () => {
+describe('DF-12 mutual TLS between workloads of different users, by SPIFFE ID and without names of hosts', () => {
   for (const [server, client] of pairs) {
     test(`${client.name} calls ${server.name}: the one that is allowed is answered, a third is refused`, async (t) => {
       const dev = await threeUsers(t);

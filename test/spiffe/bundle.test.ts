@@ -141,6 +141,13 @@ test('TB-15, TB-16, JS-18, XS-26, XS-27, XS-28, WS-28: written keys have their m
   assert.equal(x509Jwk.use, 'x509-svid');
 });
 
+test('TB-17: each key ID is written once, and none belongs to a WIT key, for none is published', () => {
+  const ids = written.keys.flatMap(({ kid }: { kid?: string }) => kid ?? []);
+  assert.equal(ids.length, 4);
+  assert.equal(new Set(ids).size, ids.length);
+  assert.ok(written.keys.every(({ use }: { use: string }) => use === 'x509-svid' || use === 'jwt-svid'));
+});
+
 test('TB-20, XS-30, section 15: coordinates have full width, and integers no leading zeros', () => {
   const widths = written.keys.slice(2, 5).map(({ x, y }: { x: string; y: string }) => [x.length, y.length]);
   assert.deepEqual(widths, [
