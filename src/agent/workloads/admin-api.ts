@@ -1,12 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import type { Clock } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
-import type { LogLevel as Level, Logger as Log } from '../../log.js';
+import type { Logger as Log } from '../../log.js';
 import type { ServiceImpl } from '../../rpc/call.js';
 import { pathOf, trustDomainOf } from '../../spiffe/id.js';
 import { type Debug, GetInfoResponseSchema } from '../../wire/gen/spire/agent/debug_pb.js';
 import type { Logger } from '../../wire/gen/spire/agent/logger_pb.js';
-import { LoggerSchema, LogLevel } from '../../wire/gen/spire/types_pb.js';
+import { LoggerSchema } from '../../wire/gen/spire/types_pb.js';
+import { logLevelFromWire, logLevelToWire } from '../../wire/log-level.js';
 import type { IdentityStore } from '../contract.js';
 import type { WorkloadCaller } from './caller.js';
 
@@ -33,28 +34,19 @@ export function debugService(
   };
 }
 
-const toWire: Readonly<Record<Level, LogLevel>> = {
-  trace: LogLevel.TRACE,
-  debug: LogLevel.DEBUG,
-  info: LogLevel.INFO,
-  warn: LogLevel.WARN,
-  error: LogLevel.ERROR,
-};
-
 /** spire.api.agent.logger.v1: the level, until the next start. */
 export function loggerService(log: Log): ServiceImpl<typeof Logger, WorkloadCaller> {
   const launch = log.level;
-  const answer = () => create(LoggerSchema, { currentLevel: toWire[log.level], launchLevel: toWire[launch] });
+  const answer = () =>
+    create(LoggerSchema, { currentLevel: logLevelToWire[log.level], launchLevel: logLevelToWire[launch] });
   return {
     async getLogger() {
       return answer();
     },
     async setLogLevel({ newLevel }) {
-      const level = (Object.keys(toWire) as Level[]).find((name) => toWire[name] === newLevel);
-      // PANIC and FATAL are SPIRE's; nothing here is above error.
-      const nearest = newLevel === LogLevel.PANIC || newLevel === LogLevel.FATAL ? 'error' : level;
-      if (!nearest) throw new TouchmarkError('log_level_invalid', `log level ${newLevel} is not known`);
-      log.level = nearest;
+      const level = logLevelFromWire(newLevel);
+      if (!level) throw new TouchmarkError('log_level_invalid', `log level ${newLevel} is not known`);
+      log.level = level;
       return answer();
     },
     async resetLogLevel() {

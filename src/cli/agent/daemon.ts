@@ -1,10 +1,6 @@
-import { configOrThrow, loadAgentConfig, readConfigFile } from '../../config/load.js';
-import { formatProblem } from '../../config/problem.js';
-import { configFlags, type KeyFlag, overridesOf } from '../daemon-flags.js';
-import { daemonLog } from '../daemon-log.js';
-import type { Verb, VerbContext } from '../verb.js';
-
-const DEFAULT_CONFIG = '/etc/touchmark/agent.toml';
+import { loadAgentConfig } from '../../config/load.js';
+import type { KeyFlag } from '../daemon-flags.js';
+import { daemonVerbsOf } from '../daemon-verbs.js';
 
 /** SPIRE's flags, each for a key of the file. A join token is a secret and has no flag: name its file. */
 const keyFlags: readonly KeyFlag[] = [
@@ -45,43 +41,13 @@ const refused: Readonly<Record<string, string>> = {
   trustBundleFormat: 'the form of -trustBundle is recognised by itself',
 };
 
-function load({ flags, environment }: VerbContext) {
-  const file = flags.string('config');
-  return loadAgentConfig(file, readConfigFile(file), {
-    overrides: overridesOf(keyFlags, flags),
-    ...(flags.boolean('expandEnv') ? { environment } : {}),
-  });
-}
-
-const run: Verb = {
-  name: 'run',
-  summary: 'Run the agent.',
-  example: 'touchmark-agent run -config /etc/touchmark/agent.toml',
-  flags: [...configFlags(DEFAULT_CONFIG), ...keyFlags],
+export const daemonVerbs = daemonVerbsOf({
+  name: 'agent',
+  keyFlags,
   refused,
-  run: async (context) => {
-    const config = configOrThrow(load(context));
-    const log = daemonLog(config.log, context.environment);
-    // Loaded only here: the other verbs start twice as fast without the daemon.
+  load: loadAgentConfig,
+  async run(config, log, { signal, version }) {
     const { runAgent } = await import('../../agent/main.js');
-    await runAgent(config, { log, signal: context.signal, agentVersion: context.version });
-    return 0;
+    await runAgent(config, { log, signal, agentVersion: version });
   },
-};
-
-const validate: Verb = {
-  name: 'validate',
-  summary: 'Check a configuration file and print every problem.',
-  example: 'touchmark-agent validate -config agent.toml',
-  flags: [...configFlags(DEFAULT_CONFIG), ...keyFlags],
-  refused,
-  run: async (context) => {
-    const { problems } = load(context);
-    const lines = problems.map(formatProblem);
-    const good = `${context.flags.string('config')}: good`;
-    context.out.result({ pretty: lines.length > 0 ? lines.join('\n') : good, json: { problems } });
-    return problems.length > 0 ? 1 : 0;
-  },
-};
-
-export const daemonVerbs: readonly Verb[] = [run, validate];
+});
