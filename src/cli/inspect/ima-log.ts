@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { messageOf, TouchmarkError } from '../../errors.js';
+import { pcrsAsJson } from '../../measure/banks.js';
 import { imaAsciiReader } from '../../measure/ima-ascii.js';
 import { imaBinaryReader } from '../../measure/ima-binary.js';
 import { contradictions, findingsOf, type ImaFinding } from '../../measure/ima-findings.js';
 import type { ImaReader, ImaReaderOptions } from '../../measure/ima-record.js';
 import { type ImaReplay, imaReplay } from '../../measure/ima-replay.js';
-import { isHashName } from '../../tpm/algorithms.js';
+import { type HashName, isHashName } from '../../tpm/algorithms.js';
 import { fields, table } from '../output.js';
 import type { Verb } from '../verb.js';
 
@@ -17,7 +18,7 @@ const banks = ['sha256', 'sha1', 'sha384', 'sha512'] as const;
 interface Report {
   format: 'ima-ascii' | 'ima-binary';
   events: number;
-  replays: readonly (readonly [string, ImaReplay])[];
+  replays: readonly (readonly [HashName, ImaReplay])[];
   findings: ImaFinding[];
   /** Findings beyond those that are kept. */
   omitted: number;
@@ -41,9 +42,9 @@ export const inspectImaLog: Verb = {
   run: async ({ args, flags, out }) => {
     const listDigest = flags.string('listDigest');
     const report = await read(args[0] ?? '', isHashName(listDigest) ? { listDigest } : {});
-    const pcrs = Object.fromEntries(report.replays.map(([bank, replay]) => [bank, values(replay)]));
+    const pcrs = pcrsAsJson(new Map(report.replays.map(([bank, replay]) => [bank, replay.values()])));
     const { format, events, findings } = report;
-    out.result({ pretty: text(report), json: { format, events, pcrs, findings } });
+    out.result({ pretty: text(report, pcrs), json: { format, events, pcrs, findings } });
     if (report.omitted > 0) out.note(`${report.omitted} more findings are not shown`);
     return report.contradicted ? 1 : 0;
   },
@@ -94,17 +95,11 @@ function take(report: Report, reader: ImaReader, chunk: Buffer, options: ImaRead
   }
 }
 
-function values(replay: ImaReplay): Record<string, string> {
-  return Object.fromEntries(
-    [...replay.values()].map(([pcr, value]) => [pcr, Buffer.from(value).toString('hex')]),
+function text({ format, events, findings }: Report, pcrs: ReturnType<typeof pcrsAsJson>): string {
+  const values = Object.entries(pcrs).flatMap(([bank, ofBank]) =>
+    Object.entries(ofBank).map(([pcr, value]) => [`${bank} PCR ${pcr}`, value] as const),
   );
-}
-
-function text({ format, events, replays, findings }: Report): string {
-  const pcrs = replays.flatMap(([bank, replay]) =>
-    Object.entries(values(replay)).map(([pcr, value]) => [`${bank} PCR ${pcr}`, value] as const),
-  );
-  const facts = fields([['Format', format], ['Entries', String(events)], ...pcrs]);
+  const facts = fields([['Format', format], ['Entries', String(events)], ...values]);
   if (findings.length === 0) return facts;
   const rows = findings.map(({ event, code, message }) => [String(event), code, message]);
   return `${facts}\n\n${table(['ENTRY', 'FINDING', 'MEANING'], rows)}`;
