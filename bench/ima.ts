@@ -1,8 +1,8 @@
 // An IMA list of 100 000 entries parsed and replayed, against bare SHA-256 of the same bytes: node dist/bench/ima.js
 import { createHash } from 'node:crypto';
-import { parseImaBinary } from '../src/measure/ima-binary.js';
-import { findingsOf } from '../src/measure/ima-findings.js';
-import { imaReplay } from '../src/measure/ima-replay.js';
+import { parseImaBinary } from '../src/measure/ima/ima-binary.js';
+import { findingsOf } from '../src/measure/ima/ima-findings.js';
+import { imaReplay } from '../src/measure/ima/ima-replay.js';
 import { imaList } from '../test/support/ima-list.js';
 
 const list = imaList(100_000);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TouchmarkError } from '../../src/errors.js';
-import { parseBootLog } from '../../src/measure/boot-log.js';
-import { eventType } from '../../src/measure/event-types.js';
-import { replayBootLog } from '../../src/measure/replay.js';
-import { parseUserspaceLog } from '../../src/measure/userspace-log.js';
-import { replayUserspaceLog } from '../../src/measure/userspace-replay.js';
+import { parseBootLog } from '../../src/measure/boot/boot-log.js';
+import { replayBootLog } from '../../src/measure/boot/boot-replay.js';
+import { eventType } from '../../src/measure/boot/event-types.js';
+import { parseUserspaceLog } from '../../src/measure/userspace/userspace-log.js';
+import { replayUserspaceLog } from '../../src/measure/userspace/userspace-replay.js';
 import { agileLog, locality, separators, sha1Log, variable } from '../support/boot-log-factory.js';
 import { record, userspaceLog } from '../support/userspace-log-factory.js';
 

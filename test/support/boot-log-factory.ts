@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { eventType } from '../../src/measure/event-types.js';
+import { eventType } from '../../src/measure/boot/event-types.js';
 
 export interface MadeEvent {
   readonly pcr: number;

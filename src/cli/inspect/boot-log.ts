@@ -1,6 +1,6 @@
 import { pcrsAsJson } from '../../measure/banks.js';
-import { parseBootLog } from '../../measure/boot-log.js';
-import { replayBootLog } from '../../measure/replay.js';
+import { parseBootLog } from '../../measure/boot/boot-log.js';
+import { replayBootLog } from '../../measure/boot/boot-replay.js';
 import type { Verb } from '../verb.js';
 import { logText } from './log-text.js';
 import { readInput } from './read-der.js';

@@ -1,11 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { pcrsAsJson } from '../../measure/banks.js';
-import { imaAsciiReader } from '../../measure/ima-ascii.js';
-import { imaBinaryReader } from '../../measure/ima-binary.js';
-import { contradictions, findingsOf, type ImaFinding } from '../../measure/ima-findings.js';
-import type { ImaReader, ImaReaderOptions } from '../../measure/ima-record.js';
-import { type ImaReplay, imaReplay } from '../../measure/ima-replay.js';
+import { imaAsciiReader } from '../../measure/ima/ima-ascii.js';
+import { imaBinaryReader } from '../../measure/ima/ima-binary.js';
+import { contradictions, findingsOf, type ImaFinding } from '../../measure/ima/ima-findings.js';
+import type { ImaReader, ImaReaderOptions } from '../../measure/ima/ima-record.js';
+import { type ImaReplay, imaReplay } from '../../measure/ima/ima-replay.js';
 import { type HashName, isHashName } from '../../tpm/algorithms.js';
 import { fields, table } from '../output.js';
 import type { Verb } from '../verb.js';

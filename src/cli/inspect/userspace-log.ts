@@ -1,8 +1,8 @@
 import { type PcrBanks, pcrsAsJson } from '../../measure/banks.js';
-import { parseBootLog } from '../../measure/boot-log.js';
-import { replayBootLog } from '../../measure/replay.js';
-import { parseUserspaceLog } from '../../measure/userspace-log.js';
-import { replayUserspaceLog } from '../../measure/userspace-replay.js';
+import { parseBootLog } from '../../measure/boot/boot-log.js';
+import { replayBootLog } from '../../measure/boot/boot-replay.js';
+import { parseUserspaceLog } from '../../measure/userspace/userspace-log.js';
+import { replayUserspaceLog } from '../../measure/userspace/userspace-replay.js';
 import type { Flag, Verb } from '../verb.js';
 import { logText } from './log-text.js';
 import { readInput } from './read-der.js';

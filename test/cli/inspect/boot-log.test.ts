@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { program } from '../../../src/cli/touchmark/program.js';
-import { eventType } from '../../../src/measure/event-types.js';
+import { eventType } from '../../../src/measure/boot/event-types.js';
 import { agileLog, separators } from '../../support/boot-log-factory.js';
 import { record, userspaceLog } from '../../support/userspace-log-factory.js';
 import { haveVectors, readVector, vectorsDirectory } from '../../support/vectors.js';

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { digest, isHashName } from '../tpm/algorithms.js';
+import { digest, isHashName } from '../../tpm/algorithms.js';
 import type { BootEvent } from './boot-log.js';
 import { eventType } from './event-types.js';
 

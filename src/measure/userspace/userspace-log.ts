@@ -1,6 +1,6 @@
-import { TouchmarkError } from '../errors.js';
-import { isJsonObject, type JsonObject, type JsonValue, parseJsonObject } from '../spiffe/json.js';
-import { hashByName, isHashName } from '../tpm/algorithms.js';
+import { TouchmarkError } from '../../errors.js';
+import { isJsonObject, type JsonObject, type JsonValue, parseJsonObject } from '../../spiffe/json.js';
+import { hashByName, isHashName } from '../../tpm/algorithms.js';
 
 /** One measurement that systemd made after boot. */
 export interface UserspaceEvent {

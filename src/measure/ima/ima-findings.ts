@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import type { HashName } from '../tpm/algorithms.js';
+import type { HashName } from '../../tpm/algorithms.js';
 import { readImaEntry } from './ima-entry.js';
 import type { ImaRecord } from './ima-record.js';
 import { digestMatches, IMA_PCR } from './ima-replay.js';

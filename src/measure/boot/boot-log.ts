@@ -1,7 +1,7 @@
-import { TouchmarkError } from '../errors.js';
-import { hex16 } from '../tpm/algorithms.js';
+import { TouchmarkError } from '../../errors.js';
+import { hex16 } from '../../tpm/algorithms.js';
+import { type LogReader, logReader } from '../little-endian.js';
 import { eventType } from './event-types.js';
-import { type LogReader, logReader } from './little-endian.js';
 import { isSpecId, type LogAlgorithm, parseSpecId, type SpecId } from './spec-id.js';
 
 /** One measured event, as the log tells it: only PCR, digests and order can be confirmed by a quote. */

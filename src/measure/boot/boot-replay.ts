@@ -1,9 +1,9 @@
-import type { HashName } from '../tpm/algorithms.js';
-import { extend, type PcrBanks, replayableBanks, startValue } from './banks.js';
+import type { HashName } from '../../tpm/algorithms.js';
+import { extend, type PcrBanks, replayableBanks, startValue } from '../banks.js';
+import type { Finding } from '../finding.js';
 import { bootFindings } from './boot-findings.js';
 import type { BootEvent, BootLog } from './boot-log.js';
 import { eventType } from './event-types.js';
-import type { Finding } from './finding.js';
 import { startupOf } from './startup-locality.js';
 
 export interface BootReplay {

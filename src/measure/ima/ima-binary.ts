@@ -1,4 +1,4 @@
-import { TouchmarkError } from '../errors.js';
+import { TouchmarkError } from '../../errors.js';
 import { ByteQueue } from './byte-queue.js';
 import {
   checkedPcr,

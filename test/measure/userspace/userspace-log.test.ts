@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
-import { MAX_USERSPACE_LOG, parseUserspaceLog } from '../../src/measure/userspace-log.js';
-import { replayUserspaceLog } from '../../src/measure/userspace-replay.js';
-import { throwsCode } from '../support/rejects.js';
-import { record, userspaceLog } from '../support/userspace-log-factory.js';
+import { MAX_USERSPACE_LOG, parseUserspaceLog } from '../../../src/measure/userspace/userspace-log.js';
+import { replayUserspaceLog } from '../../../src/measure/userspace/userspace-replay.js';
+import { throwsCode } from '../../support/rejects.js';
+import { record, userspaceLog } from '../../support/userspace-log-factory.js';
 
 const replay = (...records: object[]) => replayUserspaceLog(parseUserspaceLog(userspaceLog(...records)));
 const codes = (...records: object[]) => replay(...records).findings.map(({ code, event }) => [code, event]);

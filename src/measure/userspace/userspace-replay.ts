@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { digest, type HashName, isHashName } from '../tpm/algorithms.js';
-import { extend, type PcrBanks, replayableBanks, startValue } from './banks.js';
-import type { Finding, FindingCode } from './finding.js';
+import { digest, type HashName, isHashName } from '../../tpm/algorithms.js';
+import { extend, type PcrBanks, replayableBanks, startValue } from '../banks.js';
+import type { Finding, FindingCode } from '../finding.js';
 import type { UserspaceEvent, UserspaceLog } from './userspace-log.js';
 
 export interface UserspaceReplay {

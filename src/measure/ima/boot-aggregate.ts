@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
-import { digest, type HashName, hashByName } from '../tpm/algorithms.js';
-import type { PcrValues } from '../tpm/pcr.js';
+import { digest, type HashName, hashByName } from '../../tpm/algorithms.js';
+import type { PcrValues } from '../../tpm/pcr.js';
 import type { ImaFileDigest } from './ima-template.js';
 
 /** Which PCRs a boot_aggregate covers: 0-9, or 0-7 for SHA-1 and for kernels before 5.8. */

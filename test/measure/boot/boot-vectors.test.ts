@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type PcrBanks, pcrsAsJson } from '../../src/measure/banks.js';
-import { parseBootLog } from '../../src/measure/boot-log.js';
-import { type BootReplay, replayBootLog } from '../../src/measure/replay.js';
-import { throwsCode } from '../support/rejects.js';
-import { haveVectors, readVector } from '../support/vectors.js';
+import { type PcrBanks, pcrsAsJson } from '../../../src/measure/banks.js';
+import { parseBootLog } from '../../../src/measure/boot/boot-log.js';
+import { type BootReplay, replayBootLog } from '../../../src/measure/boot/boot-replay.js';
+import { throwsCode } from '../../support/rejects.js';
+import { haveVectors, readVector } from '../../support/vectors.js';
 
 interface Expected {
   readonly info?: { readonly format: string };

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseImaAscii } from '../../src/measure/ima-ascii.js';
-import { parseImaBinary } from '../../src/measure/ima-binary.js';
-import { readImaEntry } from '../../src/measure/ima-entry.js';
-import { findingsOf } from '../../src/measure/ima-findings.js';
-import { digestMatches, firstMatchingPrefix, imaReplay } from '../../src/measure/ima-replay.js';
-import { pathText } from '../../src/measure/path-text.js';
-import { digestField, field, nameField, record, sha, sigData } from '../support/ima-list.js';
-import { throwsCode } from '../support/rejects.js';
+import { parseImaAscii } from '../../../src/measure/ima/ima-ascii.js';
+import { parseImaBinary } from '../../../src/measure/ima/ima-binary.js';
+import { readImaEntry } from '../../../src/measure/ima/ima-entry.js';
+import { findingsOf } from '../../../src/measure/ima/ima-findings.js';
+import { digestMatches, firstMatchingPrefix, imaReplay } from '../../../src/measure/ima/ima-replay.js';
+import { pathText } from '../../../src/measure/path-text.js';
+import { digestField, field, nameField, record, sha, sigData } from '../../support/ima-list.js';
+import { throwsCode } from '../../support/rejects.js';
 
 const digest = sha('sha256', Buffer.from('content'));
 const hex = digest.toString('hex');

@@ -1,7 +1,7 @@
+import type { Finding, FindingCode } from '../finding.js';
 import type { BootEvent } from './boot-log.js';
 import { isErrorSeparator, mismatchingBanks } from './checkable-data.js';
 import { eventType, eventTypeName } from './event-types.js';
-import type { Finding, FindingCode } from './finding.js';
 
 const FIRMWARE_PCRS = [0, 1, 2, 3, 4, 5, 6, 7];
 const separatorValues = new Set(['00000000', 'ffffffff']);

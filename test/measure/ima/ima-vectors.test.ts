@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { matchBootAggregate } from '../../src/measure/boot-aggregate.js';
-import { parseImaAscii } from '../../src/measure/ima-ascii.js';
-import { imaBinaryReader, parseImaBinary } from '../../src/measure/ima-binary.js';
-import { readImaEntry } from '../../src/measure/ima-entry.js';
-import { findingsOf } from '../../src/measure/ima-findings.js';
-import type { ImaRecord } from '../../src/measure/ima-record.js';
-import { digestMatches, firstMatchingPrefix, imaReplay } from '../../src/measure/ima-replay.js';
-import { parseQuote } from '../../src/tpm/attest.js';
-import { pcrDigest } from '../../src/tpm/pcr.js';
-import { throwsCode } from '../support/rejects.js';
-import { haveVectors, readVector } from '../support/vectors.js';
+import { matchBootAggregate } from '../../../src/measure/ima/boot-aggregate.js';
+import { parseImaAscii } from '../../../src/measure/ima/ima-ascii.js';
+import { imaBinaryReader, parseImaBinary } from '../../../src/measure/ima/ima-binary.js';
+import { readImaEntry } from '../../../src/measure/ima/ima-entry.js';
+import { findingsOf } from '../../../src/measure/ima/ima-findings.js';
+import type { ImaRecord } from '../../../src/measure/ima/ima-record.js';
+import { digestMatches, firstMatchingPrefix, imaReplay } from '../../../src/measure/ima/ima-replay.js';
+import { parseQuote } from '../../../src/tpm/attest.js';
+import { pcrDigest } from '../../../src/tpm/pcr.js';
+import { throwsCode } from '../../support/rejects.js';
+import { haveVectors, readVector } from '../../support/vectors.js';
 
 const recordsOf = (name: string) => [
   ...(name.endsWith('.ascii') ? parseImaAscii : parseImaBinary)(readVector(name)),

@@ -1,6 +1,6 @@
+import { pathText } from '../path-text.js';
 import { type ImaRecord, LEGACY_DIGEST, LEGACY_TEMPLATE } from './ima-record.js';
 import { fieldsOf, type ImaField, type ImaFileDigest, readDigest } from './ima-template.js';
-import { pathText } from './path-text.js';
 
 /** A name as the kernel measured it: any bytes but NUL; the kernel writes `_` for a space. */
 export interface ImaPath {

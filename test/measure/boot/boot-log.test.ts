@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MAX_BOOT_LOG, parseBootLog } from '../../src/measure/boot-log.js';
-import { eventType, eventTypeName } from '../../src/measure/event-types.js';
-import { agileLog, algorithms, separators, sha1Log, u32 } from '../support/boot-log-factory.js';
-import { throwsCode } from '../support/rejects.js';
+import { MAX_BOOT_LOG, parseBootLog } from '../../../src/measure/boot/boot-log.js';
+import { eventType, eventTypeName } from '../../../src/measure/boot/event-types.js';
+import { agileLog, algorithms, separators, sha1Log, u32 } from '../../support/boot-log-factory.js';
+import { throwsCode } from '../../support/rejects.js';
 
 const one = { pcr: 4, type: eventType.efiAction, data: 'Calling EFI Application from Boot Option' };
 const sha256 = (size = 32): readonly [number, Uint8Array] => [0xb, new Uint8Array(size)];

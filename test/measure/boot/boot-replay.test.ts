@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
-import { parseBootLog } from '../../src/measure/boot-log.js';
-import { eventType } from '../../src/measure/event-types.js';
-import { replayBootLog } from '../../src/measure/replay.js';
-import { agileLog, locality, type MadeEvent, separators, variable } from '../support/boot-log-factory.js';
+import { parseBootLog } from '../../../src/measure/boot/boot-log.js';
+import { replayBootLog } from '../../../src/measure/boot/boot-replay.js';
+import { eventType } from '../../../src/measure/boot/event-types.js';
+import { agileLog, locality, type MadeEvent, separators, variable } from '../../support/boot-log-factory.js';
 
 const version = { pcr: 0, type: eventType.crtmVersion, data: 'v1' };
 const hcrtm = { pcr: 0, type: eventType.efiHcrtmEvent, data: 'HCRTM', measured: 'code' };

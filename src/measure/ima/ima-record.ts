@@ -1,6 +1,6 @@
-import { TouchmarkError } from '../errors.js';
-import { type HashName, hashByName } from '../tpm/algorithms.js';
-import { PCR_COUNT } from '../tpm/pcr.js';
+import { TouchmarkError } from '../../errors.js';
+import { type HashName, hashByName } from '../../tpm/algorithms.js';
+import { PCR_COUNT } from '../../tpm/pcr.js';
 
 /**
  * One line of the kernel's list, as far as replaying needs it. The bytes are views of the input: copy what is to

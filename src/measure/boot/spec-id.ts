@@ -1,6 +1,6 @@
-import { TouchmarkError } from '../errors.js';
-import { hashById, hex16 } from '../tpm/algorithms.js';
-import { logReader } from './little-endian.js';
+import { TouchmarkError } from '../../errors.js';
+import { hashById, hex16 } from '../../tpm/algorithms.js';
+import { logReader } from '../little-endian.js';
 
 /** One digest algorithm that a log declares for all of its events. */
 export interface LogAlgorithm {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TouchmarkError } from '../../src/errors.js';
-import { imaBinaryReader, parseImaBinary } from '../../src/measure/ima-binary.js';
-import { imaReplay } from '../../src/measure/ima-replay.js';
-import { imaList, record, sigData } from '../support/ima-list.js';
-import { throwsCode } from '../support/rejects.js';
-import { haveVectors, readVector } from '../support/vectors.js';
+import { TouchmarkError } from '../../../src/errors.js';
+import { imaBinaryReader, parseImaBinary } from '../../../src/measure/ima/ima-binary.js';
+import { imaReplay } from '../../../src/measure/ima/ima-replay.js';
+import { imaList, record, sigData } from '../../support/ima-list.js';
+import { throwsCode } from '../../support/rejects.js';
+import { haveVectors, readVector } from '../../support/vectors.js';
 
 function pcr10(bytes: Uint8Array): string {
   const replay = imaReplay('sha256');

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { type HashName, hashByName } from '../tpm/algorithms.js';
+import { type HashName, hashByName } from '../../tpm/algorithms.js';
 import type { ImaRecord } from './ima-record.js';
 
 /** PCR that IMA extends unless a rule of the host says otherwise. */

@@ -1,6 +1,6 @@
+import type { Finding, FindingCode } from '../finding.js';
 import type { BootEvent } from './boot-log.js';
 import { eventType } from './event-types.js';
-import type { Finding, FindingCode } from './finding.js';
 
 const SIGNATURE = Buffer.from('StartupLocality\0', 'latin1');
 
