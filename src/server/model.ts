@@ -1,4 +1,6 @@
 /** What the server remembers: plain data, stored as JSON. Times are Unix milliseconds unless a name ends in `At` with SPIRE's meaning (Unix seconds). */
+import type { ComponentAppraisal, MeasuredVerdict } from '../measure/appraise/contract.js';
+import type { MeasurementObject } from '../measure/policy/model.js';
 import type { SpiffeId } from '../spiffe/id.js';
 import type { Selector } from '../spiffe/selector.js';
 
@@ -84,6 +86,10 @@ export interface Host {
   readonly reasons: readonly Reason[];
   /** While `suspect`: when the grace ends; 0 otherwise. */
   readonly graceEndsAt: number;
+  /** What its counters or its sessions said against it; only an operator's release takes it away. */
+  readonly suspicions?: readonly Reason[];
+  /** The last judgement of its evidence; absent before the first. Written when it changes, not with every tick. */
+  readonly appraisal?: AppraisalRecord;
   /** Hex Name of the attestation key. */
   readonly akName: string;
   readonly lastQuote?: QuoteRecord;
@@ -91,6 +97,74 @@ export interface Host {
   /** `allow-list`, `approval by uid 0`, `rule any-genuine`. */
   readonly enrolledBy: string;
   readonly enrolledAt: number;
+}
+
+/** A judgement as it is kept: `evidence verify` comes to the same one from the evidence that it names. */
+export interface AppraisalRecord {
+  readonly verdict: MeasuredVerdict;
+  /** Unix milliseconds since which every judgement came to this verdict. */
+  readonly since: number;
+  /** Unix milliseconds of the evidence that it is of. */
+  readonly at: number;
+  /** Key of that evidence in the archive. */
+  readonly evidenceId: string;
+  readonly policyId: string;
+  readonly policyName: string;
+  /** The host group that the policy is from; empty: none matches. */
+  readonly group: string;
+  readonly components: readonly ComponentAppraisal[];
+}
+
+/** One quote with what it takes to verify it again; its logs lie beside it, in pieces that evidence of one boot shares. */
+export interface EvidenceRecord {
+  readonly id: string;
+  readonly hostId: string;
+  /** Unix milliseconds. */
+  readonly at: number;
+  /** TPMT_PUBLIC of the attestation key, base64. */
+  readonly akPublic: string;
+  /** TPMS_ATTEST and TPMT_SIGNATURE, base64. */
+  readonly attest: string;
+  readonly signature: string;
+  /** What extraData was made from: label, nonce, and SHA-256 of transcript or tick; base64. */
+  readonly asked: { readonly by: 'attestation' | 'tick'; readonly nonce: string; readonly hash: string };
+  readonly bank: string;
+  readonly pcrs: readonly number[];
+  /** Authentic values by PCR index, hex; empty when only the digest is known. */
+  readonly pcrValues: Readonly<Record<string, string>>;
+  /** Names the boot whose logs these are: `<resetCount>-<restartCount>-<epoch>`. */
+  readonly boot: string;
+  /** Bytes of each log that belong to it; -1: the host said that it has none. */
+  readonly logs: {
+    readonly bootLog: number;
+    readonly userspaceLog: number;
+    readonly imaList: number;
+  };
+  /** Why a log is missing, by its kind. */
+  readonly absent: Readonly<Record<string, string>>;
+  readonly policyId: string;
+  readonly verdict: MeasuredVerdict;
+  readonly components: readonly ComponentAppraisal[];
+}
+
+/** One version of a policy, reference set or group, for ever; heads say which one a name means now. */
+export interface MeasureObjectRecord {
+  readonly object: MeasurementObject;
+  /** Hex SHA-256 of its canonical form. */
+  readonly hash: string;
+  readonly createdAt: number;
+  readonly createdBy: string;
+}
+
+/** A node whose identities were taken back; it is in the deny feed until every SVID that it was given has ended. */
+export interface WithdrawalRecord {
+  readonly nodeId: SpiffeId;
+  readonly hostId: string;
+  /** Unix milliseconds: what was issued before is not to be accepted. */
+  readonly issuedBefore: number;
+  readonly reasons: readonly Reason[];
+  /** Unix milliseconds at which the last of them ends. */
+  readonly until: number;
 }
 
 /** An endorsement key that an operator let in before the host ever called. */

@@ -1,5 +1,15 @@
 import type { Entry } from '../../spiffe/entry.js';
-import type { AllowedEk, AuthorityRecord, BundleRecord, Host, JoinToken, Node } from '../model.js';
+import type {
+  AllowedEk,
+  AuthorityRecord,
+  BundleRecord,
+  EvidenceRecord,
+  Host,
+  JoinToken,
+  MeasureObjectRecord,
+  Node,
+  WithdrawalRecord,
+} from '../model.js';
 
 /** Every kind of record, with the type of its value. */
 export interface Records {
@@ -15,6 +25,18 @@ export interface Records {
   authority: AuthorityRecord;
   /** Own bundle (extra authorities that were appended, sequence, hint) and foreign ones, by trust domain name. */
   bundle: BundleRecord;
+  /** Key: `<kind>/<name>/<hash>`, all versions. */
+  measure_object: MeasureObjectRecord;
+  /** Key: `<kind>/<name>`: the version in force. */
+  measure_head: { hash: string; at: number; by: string };
+  /** Key: `<host id>/<evidence id>`; ids ascend with time. */
+  evidence: EvidenceRecord;
+  /** Key: `<host id>/<boot>/<log kind>/<offset, 12 hex digits>`: pieces of logs, base64. */
+  evidence_log: { data: string };
+  /** Key: node ID. */
+  withdrawal: WithdrawalRecord;
+  /** Key: `<node ID>#<first counter, 12 hex digits>`: counters of serial numbers that were set aside for a node. */
+  serial_block: { first: number; count: number; until: number };
   /** Counters and markers of the server itself. */
   meta: { value: string };
 }

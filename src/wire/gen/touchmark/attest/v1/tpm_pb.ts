@@ -3,18 +3,21 @@
 /* eslint-disable */
 
 // The payloads of SPIRE's AttestAgent for the node attestor "tpm": Hello is AttestationData.payload, Challenge
-// and Evidence are the bytes of AttestAgentResponse.challenge and AttestAgentRequest.challenge_response.
+// and Evidence are the bytes of AttestAgentResponse.challenge and AttestAgentRequest.challenge_response. Every
+// challenge after the first is a touchmark.measure.v1.LogRequest, and its answer a touchmark.measure.v1.LogPart.
 // The certificate request is AttestAgent's own params.csr, and there is no other.
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { LogPart, LogWish, Pcr } from "../../measure/v1/logs_pb.js";
+import { file_touchmark_measure_v1_logs } from "../../measure/v1/logs_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file touchmark/attest/v1/tpm.proto.
  */
 export const file_touchmark_attest_v1_tpm: GenFile = /*@__PURE__*/
-  fileDesc("Ch10b3VjaG1hcmsvYXR0ZXN0L3YxL3RwbS5wcm90bxITdG91Y2htYXJrLmF0dGVzdC52MSKtAQoFSGVsbG8SEQoJYWtfcHVibGljGAEgASgMEj0KEGVuZG9yc2VtZW50X2tleXMYAiADKAsyIy50b3VjaG1hcmsuYXR0ZXN0LnYxLkVuZG9yc2VtZW50S2V5EhoKEmNoYWluX2NlcnRpZmljYXRlcxgDIAMoDBINCgViYW5rcxgEIAMoCRIVCg1hZ2VudF92ZXJzaW9uGAUgASgJEhAKCGZlYXR1cmVzGAYgAygJIjUKDkVuZG9yc2VtZW50S2V5Eg4KBnB1YmxpYxgBIAEoDBITCgtjZXJ0aWZpY2F0ZRgCIAEoDCKhAQoJQ2hhbGxlbmdlEjQKC2NyZWRlbnRpYWxzGAEgAygLMh8udG91Y2htYXJrLmF0dGVzdC52MS5DcmVkZW50aWFsEg0KBW5vbmNlGAIgASgMEhAKCHBjcl9iYW5rGAMgASgJEgwKBHBjcnMYBCADKA0SGAoQZGVhZGxpbmVfdW5peF9tcxgFIAEoAxIVCg1hcHByb3ZhbF9jb2RlGAYgASgJIlAKCkNyZWRlbnRpYWwSDwoHZWtfbmFtZRgBIAEoDBIXCg9jcmVkZW50aWFsX2Jsb2IYAiABKAwSGAoQZW5jcnlwdGVkX3NlY3JldBgDIAEoDCJ1CghFdmlkZW5jZRIYChBhY3RpdmF0aW9uX3Byb29mGAEgASgMEg4KBmF0dGVzdBgCIAEoDBIRCglzaWduYXR1cmUYAyABKAwSLAoKcGNyX3ZhbHVlcxgEIAMoCzIYLnRvdWNobWFyay5hdHRlc3QudjEuUGNyIiMKA1BjchINCgVpbmRleBgBIAEoDRINCgV2YWx1ZRgCIAEoDGIGcHJvdG8z");
+  fileDesc("Ch10b3VjaG1hcmsvYXR0ZXN0L3YxL3RwbS5wcm90bxITdG91Y2htYXJrLmF0dGVzdC52MSKtAQoFSGVsbG8SEQoJYWtfcHVibGljGAEgASgMEj0KEGVuZG9yc2VtZW50X2tleXMYAiADKAsyIy50b3VjaG1hcmsuYXR0ZXN0LnYxLkVuZG9yc2VtZW50S2V5EhoKEmNoYWluX2NlcnRpZmljYXRlcxgDIAMoDBINCgViYW5rcxgEIAMoCRIVCg1hZ2VudF92ZXJzaW9uGAUgASgJEhAKCGZlYXR1cmVzGAYgAygJIjUKDkVuZG9yc2VtZW50S2V5Eg4KBnB1YmxpYxgBIAEoDBITCgtjZXJ0aWZpY2F0ZRgCIAEoDCLOAQoJQ2hhbGxlbmdlEjQKC2NyZWRlbnRpYWxzGAEgAygLMh8udG91Y2htYXJrLmF0dGVzdC52MS5DcmVkZW50aWFsEg0KBW5vbmNlGAIgASgMEhAKCHBjcl9iYW5rGAMgASgJEgwKBHBjcnMYBCADKA0SGAoQZGVhZGxpbmVfdW5peF9tcxgFIAEoAxIVCg1hcHByb3ZhbF9jb2RlGAYgASgJEisKBGxvZ3MYByADKAsyHS50b3VjaG1hcmsubWVhc3VyZS52MS5Mb2dXaXNoIlAKCkNyZWRlbnRpYWwSDwoHZWtfbmFtZRgBIAEoDBIXCg9jcmVkZW50aWFsX2Jsb2IYAiABKAwSGAoQZW5jcnlwdGVkX3NlY3JldBgDIAEoDCKjAQoIRXZpZGVuY2USGAoQYWN0aXZhdGlvbl9wcm9vZhgBIAEoDBIOCgZhdHRlc3QYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgMEi0KCnBjcl92YWx1ZXMYBCADKAsyGS50b3VjaG1hcmsubWVhc3VyZS52MS5QY3ISKwoEbG9ncxgFIAMoCzIdLnRvdWNobWFyay5tZWFzdXJlLnYxLkxvZ1BhcnRiBnByb3RvMw", [file_touchmark_measure_v1_logs]);
 
 /**
  * @generated from message touchmark.attest.v1.Hello
@@ -131,6 +134,13 @@ export type Challenge = Message<"touchmark.attest.v1.Challenge"> & {
    * @generated from field: string approval_code = 6;
    */
   approvalCode: string;
+
+  /**
+   * Read after the quote.
+   *
+   * @generated from field: repeated touchmark.measure.v1.LogWish logs = 7;
+   */
+  logs: LogWish[];
 };
 
 /**
@@ -199,9 +209,14 @@ export type Evidence = Message<"touchmark.attest.v1.Evidence"> & {
   signature: Uint8Array;
 
   /**
-   * @generated from field: repeated touchmark.attest.v1.Pcr pcr_values = 4;
+   * @generated from field: repeated touchmark.measure.v1.Pcr pcr_values = 4;
    */
   pcrValues: Pcr[];
+
+  /**
+   * @generated from field: repeated touchmark.measure.v1.LogPart logs = 5;
+   */
+  logs: LogPart[];
 };
 
 /**
@@ -210,26 +225,4 @@ export type Evidence = Message<"touchmark.attest.v1.Evidence"> & {
  */
 export const EvidenceSchema: GenMessage<Evidence> = /*@__PURE__*/
   messageDesc(file_touchmark_attest_v1_tpm, 4);
-
-/**
- * @generated from message touchmark.attest.v1.Pcr
- */
-export type Pcr = Message<"touchmark.attest.v1.Pcr"> & {
-  /**
-   * @generated from field: uint32 index = 1;
-   */
-  index: number;
-
-  /**
-   * @generated from field: bytes value = 2;
-   */
-  value: Uint8Array;
-};
-
-/**
- * Describes the message touchmark.attest.v1.Pcr.
- * Use `create(PcrSchema)` to create a new message.
- */
-export const PcrSchema: GenMessage<Pcr> = /*@__PURE__*/
-  messageDesc(file_touchmark_attest_v1_tpm, 5);
 

@@ -10,13 +10,15 @@ import type { Bundle, Entry } from "../../../spire/types_pb.js";
 import { file_spire_types } from "../../../spire/types_pb.js";
 import type { HostState, Reason } from "../../host/v1/state_pb.js";
 import { file_touchmark_host_v1_state } from "../../host/v1/state_pb.js";
+import type { Growth, LogPart, LogRequest, TickEvidence } from "../../measure/v1/logs_pb.js";
+import { file_touchmark_measure_v1_logs } from "../../measure/v1/logs_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file touchmark/session/v1/session.proto.
  */
 export const file_touchmark_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("CiJ0b3VjaG1hcmsvc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhR0b3VjaG1hcmsuc2Vzc2lvbi52MSK5AQoMQWdlbnRNZXNzYWdlEjEKBWhlbGxvGAEgASgLMiAudG91Y2htYXJrLnNlc3Npb24udjEuQWdlbnRIZWxsb0gAEjkKCWhlYXJ0YmVhdBgCIAEoCzIkLnRvdWNobWFyay5zZXNzaW9uLnYxLkFnZW50SGVhcnRiZWF0SAASMAoHZmFpbHVyZRgDIAEoCzIdLnRvdWNobWFyay5zZXNzaW9uLnYxLkZhaWx1cmVIAEIJCgdtZXNzYWdlIm8KCkFnZW50SGVsbG8SEAoIcmV2aXNpb24YASABKAMSDQoFZXBvY2gYAiABKAkSFwoPYnVuZGxlX3NlcXVlbmNlGAMgASgEEhUKDWFnZW50X3ZlcnNpb24YBCABKAkSEAoIZmVhdHVyZXMYBSADKAkiEAoOQWdlbnRIZWFydGJlYXQiKAoHRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkioAIKDVNlcnZlck1lc3NhZ2USMAoHZW50cmllcxgBIAEoCzIdLnRvdWNobWFyay5zZXNzaW9uLnYxLkVudHJpZXNIABIwCgdidW5kbGVzGAIgASgLMh0udG91Y2htYXJrLnNlc3Npb24udjEuQnVuZGxlc0gAEjAKB3ZlcmRpY3QYAyABKAsyHS50b3VjaG1hcmsuc2Vzc2lvbi52MS5WZXJkaWN0SAASMgoId2l0aGRyYXcYBCABKAsyHi50b3VjaG1hcmsuc2Vzc2lvbi52MS5XaXRoZHJhd0gAEjoKCWhlYXJ0YmVhdBgFIAEoCzIlLnRvdWNobWFyay5zZXNzaW9uLnYxLlNlcnZlckhlYXJ0YmVhdEgAQgkKB21lc3NhZ2UigAEKB0VudHJpZXMSDQoFZXBvY2gYASABKAkSEAoIcmV2aXNpb24YAiABKAMSDAoEZnVsbBgDIAEoCBInCgd1cHNlcnRzGAQgAygLMhYuc3BpcmUuYXBpLnR5cGVzLkVudHJ5Eg8KB3JlbW92ZWQYBSADKAkSDAoEbW9yZRgGIAEoCCJoCgdCdW5kbGVzEiQKA293bhgBIAEoCzIXLnNwaXJlLmFwaS50eXBlcy5CdW5kbGUSKgoJZmVkZXJhdGVkGAIgAygLMhcuc3BpcmUuYXBpLnR5cGVzLkJ1bmRsZRILCgNjcmwYAyADKAwijgEKB1ZlcmRpY3QSKwoFc3RhdGUYASABKA4yHC50b3VjaG1hcmsuaG9zdC52MS5Ib3N0U3RhdGUSKgoHcmVhc29ucxgCIAMoCzIZLnRvdWNobWFyay5ob3N0LnYxLlJlYXNvbhITCgtyZWF0dGVzdF9hdBgDIAEoAxIVCg1ncmFjZV9lbmRzX2F0GAQgASgDIjYKCFdpdGhkcmF3EioKB3JlYXNvbnMYASADKAsyGS50b3VjaG1hcmsuaG9zdC52MS5SZWFzb24iJgoPU2VydmVySGVhcnRiZWF0EhMKC3NlcnZlcl90aW1lGAEgASgDMl4KB1Nlc3Npb24SUwoET3BlbhIiLnRvdWNobWFyay5zZXNzaW9uLnYxLkFnZW50TWVzc2FnZRojLnRvdWNobWFyay5zZXNzaW9uLnYxLlNlcnZlck1lc3NhZ2UoATABYgZwcm90bzM", [file_spire_types, file_touchmark_host_v1_state]);
+  fileDesc("CiJ0b3VjaG1hcmsvc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhR0b3VjaG1hcmsuc2Vzc2lvbi52MSLUAgoMQWdlbnRNZXNzYWdlEjEKBWhlbGxvGAEgASgLMiAudG91Y2htYXJrLnNlc3Npb24udjEuQWdlbnRIZWxsb0gAEjkKCWhlYXJ0YmVhdBgCIAEoCzIkLnRvdWNobWFyay5zZXNzaW9uLnYxLkFnZW50SGVhcnRiZWF0SAASMAoHZmFpbHVyZRgDIAEoCzIdLnRvdWNobWFyay5zZXNzaW9uLnYxLkZhaWx1cmVIABIuCgZncm93dGgYCiABKAsyHC50b3VjaG1hcmsubWVhc3VyZS52MS5Hcm93dGhIABI2CghldmlkZW5jZRgLIAEoCzIiLnRvdWNobWFyay5tZWFzdXJlLnYxLlRpY2tFdmlkZW5jZUgAEjEKCGxvZ19wYXJ0GAwgASgLMh0udG91Y2htYXJrLm1lYXN1cmUudjEuTG9nUGFydEgAQgkKB21lc3NhZ2UibwoKQWdlbnRIZWxsbxIQCghyZXZpc2lvbhgBIAEoAxINCgVlcG9jaBgCIAEoCRIXCg9idW5kbGVfc2VxdWVuY2UYAyABKAQSFQoNYWdlbnRfdmVyc2lvbhgEIAEoCRIQCghmZWF0dXJlcxgFIAMoCSIQCg5BZ2VudEhlYXJ0YmVhdCIoCgdGYWlsdXJlEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSLpAgoNU2VydmVyTWVzc2FnZRIwCgdlbnRyaWVzGAEgASgLMh0udG91Y2htYXJrLnNlc3Npb24udjEuRW50cmllc0gAEjAKB2J1bmRsZXMYAiABKAsyHS50b3VjaG1hcmsuc2Vzc2lvbi52MS5CdW5kbGVzSAASMAoHdmVyZGljdBgDIAEoCzIdLnRvdWNobWFyay5zZXNzaW9uLnYxLlZlcmRpY3RIABIyCgh3aXRoZHJhdxgEIAEoCzIeLnRvdWNobWFyay5zZXNzaW9uLnYxLldpdGhkcmF3SAASOgoJaGVhcnRiZWF0GAUgASgLMiUudG91Y2htYXJrLnNlc3Npb24udjEuU2VydmVySGVhcnRiZWF0SAASDgoEdGljaxgKIAEoDEgAEjcKC2xvZ19yZXF1ZXN0GAsgASgLMiAudG91Y2htYXJrLm1lYXN1cmUudjEuTG9nUmVxdWVzdEgAQgkKB21lc3NhZ2UigAEKB0VudHJpZXMSDQoFZXBvY2gYASABKAkSEAoIcmV2aXNpb24YAiABKAMSDAoEZnVsbBgDIAEoCBInCgd1cHNlcnRzGAQgAygLMhYuc3BpcmUuYXBpLnR5cGVzLkVudHJ5Eg8KB3JlbW92ZWQYBSADKAkSDAoEbW9yZRgGIAEoCCJoCgdCdW5kbGVzEiQKA293bhgBIAEoCzIXLnNwaXJlLmFwaS50eXBlcy5CdW5kbGUSKgoJZmVkZXJhdGVkGAIgAygLMhcuc3BpcmUuYXBpLnR5cGVzLkJ1bmRsZRILCgNjcmwYAyADKAwijgEKB1ZlcmRpY3QSKwoFc3RhdGUYASABKA4yHC50b3VjaG1hcmsuaG9zdC52MS5Ib3N0U3RhdGUSKgoHcmVhc29ucxgCIAMoCzIZLnRvdWNobWFyay5ob3N0LnYxLlJlYXNvbhITCgtyZWF0dGVzdF9hdBgDIAEoAxIVCg1ncmFjZV9lbmRzX2F0GAQgASgDIjYKCFdpdGhkcmF3EioKB3JlYXNvbnMYASADKAsyGS50b3VjaG1hcmsuaG9zdC52MS5SZWFzb24iJgoPU2VydmVySGVhcnRiZWF0EhMKC3NlcnZlcl90aW1lGAEgASgDMl4KB1Nlc3Npb24SUwoET3BlbhIiLnRvdWNobWFyay5zZXNzaW9uLnYxLkFnZW50TWVzc2FnZRojLnRvdWNobWFyay5zZXNzaW9uLnYxLlNlcnZlck1lc3NhZ2UoATABYgZwcm90bzM", [file_spire_types, file_touchmark_host_v1_state, file_touchmark_measure_v1_logs]);
 
 /**
  * @generated from message touchmark.session.v1.AgentMessage
@@ -45,6 +47,26 @@ export type AgentMessage = Message<"touchmark.session.v1.AgentMessage"> & {
      */
     value: Failure;
     case: "failure";
+  } | {
+    /**
+     * @generated from field: touchmark.measure.v1.Growth growth = 10;
+     */
+    value: Growth;
+    case: "growth";
+  } | {
+    /**
+     * @generated from field: touchmark.measure.v1.TickEvidence evidence = 11;
+     */
+    value: TickEvidence;
+    case: "evidence";
+  } | {
+    /**
+     * Answers log_request.
+     *
+     * @generated from field: touchmark.measure.v1.LogPart log_part = 12;
+     */
+    value: LogPart;
+    case: "logPart";
   } | { case: undefined; value?: undefined };
 };
 
@@ -172,6 +194,22 @@ export type ServerMessage = Message<"touchmark.session.v1.ServerMessage"> & {
      */
     value: ServerHeartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * touchmark.measure.v1.Tick, encoded.
+     *
+     * @generated from field: bytes tick = 10;
+     */
+    value: Uint8Array;
+    case: "tick";
+  } | {
+    /**
+     * Further bytes of a log that the last evidence did not bring whole.
+     *
+     * @generated from field: touchmark.measure.v1.LogRequest log_request = 11;
+     */
+    value: LogRequest;
+    case: "logRequest";
   } | { case: undefined; value?: undefined };
 };
 
