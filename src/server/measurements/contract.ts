@@ -46,4 +46,6 @@ export interface Measurements extends Disposable {
   isMeasured(hostId: string, digest: string): boolean;
   /** Asks a host for evidence now. */
   tickNow(hostId: string): void;
+  /** Asks for evidence and waits for it, so long at most; whether it came. Callers for one host share one tick. */
+  freshEvidence(hostId: string, withinMs: number): Promise<boolean>;
 }
