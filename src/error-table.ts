@@ -3,6 +3,7 @@ import { cliErrors } from './errors/cli.js';
 import { hostErrors } from './errors/host.js';
 import { measureBootErrors } from './errors/measure-boot.js';
 import { measureImaErrors } from './errors/measure-ima.js';
+import { measureUkiErrors } from './errors/measure-uki.js';
 import { serverErrors } from './errors/server.js';
 import { spiffeErrors } from './errors/spiffe.js';
 import { tpmErrors } from './errors/tpm.js';
@@ -18,6 +19,7 @@ export const errorTable = {
   ...tpmErrors,
   ...measureImaErrors,
   ...measureBootErrors,
+  ...measureUkiErrors,
   ...hostErrors,
   ...serverErrors,
   ...agentErrors,

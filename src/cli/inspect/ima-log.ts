@@ -1,14 +1,15 @@
 import { createReadStream } from 'node:fs';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { pcrsAsJson } from '../../measure/banks.js';
+import type { Finding } from '../../measure/finding.js';
 import { imaAsciiReader } from '../../measure/ima/ima-ascii.js';
 import { imaBinaryReader } from '../../measure/ima/ima-binary.js';
-import { contradictions, findingsOf, type ImaFinding } from '../../measure/ima/ima-findings.js';
+import { contradictions, findingsOf } from '../../measure/ima/ima-findings.js';
 import type { ImaReader, ImaReaderOptions } from '../../measure/ima/ima-record.js';
 import { type ImaReplay, imaReplay } from '../../measure/ima/ima-replay.js';
 import { type HashName, isHashName } from '../../tpm/algorithms.js';
-import { fields, table } from '../output.js';
 import type { Verb } from '../verb.js';
+import { logText } from './log-text.js';
 
 const MAX_FILE = 64 * 1024 * 1024;
 /** Findings that are shown; a hostile file has one in every 40 bytes. */
@@ -19,7 +20,7 @@ interface Report {
   format: 'ima-ascii' | 'ima-binary';
   events: number;
   replays: readonly (readonly [HashName, ImaReplay])[];
-  findings: ImaFinding[];
+  findings: Finding[];
   /** Findings beyond those that are kept. */
   omitted: number;
   contradicted: boolean;
@@ -44,7 +45,8 @@ export const inspectImaLog: Verb = {
     const report = await read(args[0] ?? '', isHashName(listDigest) ? { listDigest } : {});
     const pcrs = pcrsAsJson(new Map(report.replays.map(([bank, replay]) => [bank, replay.values()])));
     const { format, events, findings } = report;
-    out.result({ pretty: text(report, pcrs), json: { format, events, pcrs, findings } });
+    const json = { format, events, pcrs, findings };
+    out.result({ pretty: logText(json), json });
     if (report.omitted > 0) out.note(`${report.omitted} more findings are not shown`);
     return report.contradicted ? 1 : 0;
   },
@@ -93,14 +95,4 @@ function take(report: Report, reader: ImaReader, chunk: Buffer, options: ImaRead
       else report.omitted += 1;
     }
   }
-}
-
-function text({ format, events, findings }: Report, pcrs: ReturnType<typeof pcrsAsJson>): string {
-  const values = Object.entries(pcrs).flatMap(([bank, ofBank]) =>
-    Object.entries(ofBank).map(([pcr, value]) => [`${bank} PCR ${pcr}`, value] as const),
-  );
-  const facts = fields([['Format', format], ['Entries', String(events)], ...values]);
-  if (findings.length === 0) return facts;
-  const rows = findings.map(({ event, code, message }) => [String(event), code, message]);
-  return `${facts}\n\n${table(['ENTRY', 'FINDING', 'MEANING'], rows)}`;
 }

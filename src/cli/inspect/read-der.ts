@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { splitDer } from '../../x509/der.js';
 import { readPem } from '../../x509/pem.js';
@@ -6,14 +6,15 @@ import { readPem } from '../../x509/pem.js';
 const MAX_FILE = 4 * 1024 * 1024;
 
 /** A whole file, bounded. @throws TouchmarkError `file_unreadable` */
-export async function readInput(path: string): Promise<Buffer> {
+export async function readInput(path: string, maxSize = MAX_FILE): Promise<Buffer> {
   try {
-    const bytes = await readFile(path);
-    if (bytes.length <= MAX_FILE) return bytes;
+    // Files of securityfs say nothing of their size before they are read.
+    const bytes = (await stat(path)).size <= maxSize ? await readFile(path) : undefined;
+    if (bytes && bytes.length <= maxSize) return bytes;
   } catch (cause) {
     throw new TouchmarkError('file_unreadable', `cannot read ${path}: ${messageOf(cause)}`, { cause });
   }
-  throw new TouchmarkError('file_unreadable', `${path} is larger than ${MAX_FILE} bytes`);
+  throw new TouchmarkError('file_unreadable', `${path} is larger than ${maxSize} bytes`);
 }
 
 export function isPem(bytes: Buffer): boolean {

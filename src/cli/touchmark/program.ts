@@ -4,6 +4,7 @@ import { inspectImaLog } from '../inspect/ima-log.js';
 import { inspectQuote } from '../inspect/quote.js';
 import { inspectBundle, inspectSvid } from '../inspect/svid.js';
 import { inspectTpm } from '../inspect/tpm.js';
+import { inspectUki } from '../inspect/uki.js';
 import { inspectUserspaceLog } from '../inspect/userspace-log.js';
 import type { Program } from '../verb.js';
 import { devVerb } from './dev.js';
@@ -21,6 +22,7 @@ export const program: Program = {
     inspectImaLog,
     inspectBootLog,
     inspectUserspaceLog,
+    inspectUki,
     devVerb,
     devChipVerb,
   ],

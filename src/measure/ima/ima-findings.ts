@@ -1,29 +1,13 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { HashName } from '../../tpm/algorithms.js';
+import type { Finding, FindingCode } from '../finding.js';
 import { readImaEntry } from './ima-entry.js';
 import type { ImaRecord } from './ima-record.js';
 import { digestMatches, IMA_PCR } from './ima-replay.js';
 import { fieldsOf } from './ima-template.js';
 
-export type ImaFindingCode =
-  | 'ima_template_digest_mismatch'
-  | 'ima_entry_malformed'
-  | 'ima_buffer_digest_mismatch'
-  | 'ima_pcr_unexpected'
-  | 'ima_violation'
-  | 'ima_template_unknown'
-  | 'ima_boot_aggregate_missing'
-  | 'ima_boot_aggregate_repeated';
-
-export interface ImaFinding {
-  readonly code: ImaFindingCode;
-  /** The record that it is about. */
-  readonly event: number;
-  readonly message: string;
-}
-
 /** Findings of a list that no kernel writes; the others are remarkable and possible. */
-export const contradictions: ReadonlySet<ImaFindingCode> = new Set([
+export const contradictions: ReadonlySet<FindingCode> = new Set([
   'ima_template_digest_mismatch',
   'ima_entry_malformed',
   'ima_buffer_digest_mismatch',
@@ -32,12 +16,12 @@ export const contradictions: ReadonlySet<ImaFindingCode> = new Set([
 const BOOT_AGGREGATE = Buffer.from('boot_aggregate');
 
 /** What is remarkable about one record, whatever the records around it say. */
-export function findingsOf(record: ImaRecord, listDigest: HashName = 'sha1'): ImaFinding[] {
+export function findingsOf(record: ImaRecord, listDigest: HashName = 'sha1'): Finding[] {
   const { event, template } = record;
   const entry = readImaEntry(record);
   const path = JSON.stringify(entry.path?.text ?? '');
-  const found: ImaFinding[] = [];
-  const add = (code: ImaFindingCode, message: string) => found.push({ code, event, message });
+  const found: Finding[] = [];
+  const add = (code: FindingCode, message: string) => found.push({ code, event, message });
   if (!digestMatches(record, listDigest)) {
     add('ima_template_digest_mismatch', `entry ${path} is not what its template digest is the hash of`);
   }
