@@ -3,6 +3,7 @@ import { cliErrors } from './errors/cli.js';
 import { hostErrors } from './errors/host.js';
 import { measureBootErrors } from './errors/measure-boot.js';
 import { measureImaErrors } from './errors/measure-ima.js';
+import { measurePolicyErrors } from './errors/measure-policy.js';
 import { measureUkiErrors } from './errors/measure-uki.js';
 import { serverErrors } from './errors/server.js';
 import { spiffeErrors } from './errors/spiffe.js';
@@ -20,6 +21,7 @@ export const errorTable = {
   ...measureImaErrors,
   ...measureBootErrors,
   ...measureUkiErrors,
+  ...measurePolicyErrors,
   ...hostErrors,
   ...serverErrors,
   ...agentErrors,
