@@ -29,6 +29,7 @@ export interface AgentConfig {
   readonly workloadAttestors: {
     readonly unix?: { readonly path: boolean; readonly sha256: boolean; readonly sizeLimit: number };
     readonly systemd?: Record<string, never>;
+    readonly binary?: { readonly verity: boolean; readonly sizeLimit: number };
   };
   /** Bundles for callers without an entry. */
   readonly allowUnauthenticatedVerifiers: boolean;

@@ -75,6 +75,21 @@ export const agentKeys: readonly Key[] = [
   key('workload_attestors.systemd.enabled', 'boolean', 'Tell workloads apart by their systemd unit.', {
     default: true,
   }),
+  key(
+    'workload_attestors.binary.enabled',
+    'boolean',
+    "Tell workloads apart by the executable's SHA-256, and by whether the kernel measured it: `binary:sha256`, `binary:measured`.",
+    { default: false },
+  ),
+  key(
+    'workload_attestors.binary.verity',
+    'boolean',
+    'Also by its fs-verity digest, `binary:verity:sha256:...`.',
+    { default: false },
+  ),
+  key('workload_attestors.binary.size_limit', 'integer', 'Largest executable that is hashed, in bytes.', {
+    default: 268_435_456,
+  }),
   key('allow_unauthenticated_verifiers', 'boolean', 'Give the bundles to callers that have no identity.', {
     default: false,
   }),

@@ -54,7 +54,8 @@ function buildAttestors(values: Values, complain: Complain): AgentConfig['worklo
   const at = (name: string) => `workload_attestors.${name}`;
   const unix = values.boolean(at('unix.enabled'));
   const systemd = values.boolean(at('systemd.enabled'));
-  if (!unix && !systemd)
+  const binary = values.boolean(at('binary.enabled'));
+  if (!unix && !systemd && !binary)
     complain('workload_attestors', 'enable at least one, or no workload gets an identity');
   return {
     ...(unix
@@ -67,5 +68,13 @@ function buildAttestors(values: Values, complain: Complain): AgentConfig['worklo
         }
       : {}),
     ...(systemd ? { systemd: {} } : {}),
+    ...(binary
+      ? {
+          binary: {
+            verity: values.boolean(at('binary.verity')),
+            sizeLimit: values.number(at('binary.size_limit')),
+          },
+        }
+      : {}),
   };
 }

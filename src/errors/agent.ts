@@ -41,6 +41,10 @@ export const agentErrors = {
     'FAILED_PRECONDITION',
     'Run the workload in the host’s own mount namespace, or select it by sha256.',
   ),
+  executable_in_memory: row(
+    'FAILED_PRECONDITION',
+    'Run the workload from a file: what lies in memory only was measured by nobody.',
+  ),
   // agent: node
   svid_unavailable: row(
     'UNAVAILABLE',

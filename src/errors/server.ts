@@ -104,6 +104,10 @@ export const serverErrors = {
   host_unknown: row('NOT_FOUND', 'List hosts: touchmark-server host list.'),
   host_pending: row('PERMISSION_DENIED', 'Approve the host: touchmark-server host approve.'),
   host_suspect: row('PERMISSION_DENIED', 'Look at touchmark-server host show, then release or ban the host.'),
+  binary_not_measured: row(
+    'FAILED_PRECONDITION',
+    'See that the IMA rules of the host measure executables (BPRM_CHECK with SHA-256), and that its agent sends the list.',
+  ),
   host_drifted: row('PERMISSION_DENIED', 'Look at touchmark-server host show for what changed on the host.'),
   host_quarantined: row(
     'PERMISSION_DENIED',

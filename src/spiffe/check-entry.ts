@@ -65,12 +65,26 @@ function checkSelectors(entry: Entry): void {
   if (selectors.length === 0) throw invalid('selectors is empty');
   if (selectors.length > MAX_SELECTORS) throw invalid(`selectors has more than ${MAX_SELECTORS} elements`);
   for (const selector of selectors) checkSelector(selector);
+  checkMeasured(entry);
   if (!entry.storeSvid) return;
   if (new Set(selectors.map(({ type }) => type)).size > 1) {
     throw invalid('store_svid needs selectors of one type only');
   }
   if (entry.disableX509SvidPrefetch)
     throw invalid('store_svid cannot stand beside disable_x509_svid_prefetch');
+}
+
+/** That a binary was measured can be checked only of one whose digest is named. */
+function checkMeasured({ selectors }: Entry): void {
+  const binaries = selectors.filter(({ type }) => type === 'binary').map(({ value }) => value);
+  for (const value of binaries) {
+    if (value.startsWith('measured:') && value !== 'measured:true')
+      throw invalid(`selectors has binary:${value.slice(0, 100)}; there is only binary:measured:true`);
+    if (value.startsWith('sha256:') && !/^sha256:[0-9a-f]{64}$/.test(value))
+      throw invalid(`selectors has binary:${value.slice(0, 100)}, which is not 64 lower-case hex digits`);
+  }
+  if (!binaries.includes('measured:true') || binaries.some((value) => value.startsWith('sha256:'))) return;
+  throw invalid('selectors has binary:measured:true without the binary:sha256 that it is about');
 }
 
 function checkSelector({ type, value }: Selector): void {

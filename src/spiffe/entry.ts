@@ -73,6 +73,23 @@ export function weakReason(selectors: readonly Selector[]): string | undefined {
   return `${forms.join(', ')}: any user may run that file; add a selector such as unix:uid or systemd:id`;
 }
 
+/** The claim that the kernel measured the executable; whoever signs has to make it good. */
+export const MEASURED = 'binary:measured:true';
+
+/** SHA-256 digests, `sha256:<hex>`, that must be in the host's measured list before this entry is signed for; usually none. */
+export function measuredDigests(entry: Pick<Entry, 'selectors'>): readonly string[] {
+  const forms = entry.selectors.map(formatSelector);
+  if (!forms.includes(MEASURED)) return [];
+  return forms
+    .filter((form) => form.startsWith('binary:sha256:'))
+    .map((form) => form.slice('binary:'.length));
+}
+
+/** Whether an SVID may be fetched before a workload asks for it. */
+export function mayPrefetch(entry: Pick<Entry, 'selectors' | 'disableX509SvidPrefetch'>): boolean {
+  return !entry.disableX509SvidPrefetch && measuredDigests(entry).length === 0;
+}
+
 export function weakSelectors(entry: Pick<Entry, 'selectors'>): boolean {
   return weakReason(entry.selectors) !== undefined;
 }

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { checkEntry, checkWorkloadId } from '../../src/spiffe/check-entry.js';
 import {
   canonicalSelectors,
   type Entry,
   entryUniqueKey,
+  mayPrefetch,
+  measuredDigests,
   orderIdentities,
   weakReason,
   weakSelectors,
@@ -194,4 +196,28 @@ test('the entry of a node alias is checked like any other', () => {
     }),
   );
   assert.equal(nodeId, 'spiffe://example.org/spire/agent/tpm/ab');
+});
+
+describe('entries for measured binaries', () => {
+  const digest = `sha256:${'ab'.repeat(32)}`;
+  const measured = ['binary:measured:true', `binary:${digest}`, 'unix:uid:0'].map(parseSelector);
+
+  test('name the digests that must be in the list of the host, and are not fetched ahead', () => {
+    const entry = check({ selectors: measured });
+    assert.deepEqual(measuredDigests(entry), [digest]);
+    assert.equal(mayPrefetch(entry), false);
+    assert.deepEqual(measuredDigests(check({ selectors: measured.slice(1) })), []);
+    assert.equal(mayPrefetch(check({ selectors: measured.slice(1) })), true);
+    assert.equal(mayPrefetch(check({ disableX509SvidPrefetch: true })), false);
+  });
+
+  test('must say which binary it is', () => {
+    refuses(/binary:measured:true without the binary:sha256/, {
+      selectors: ['binary:measured:true', 'unix:uid:0'].map(parseSelector),
+    });
+    refuses(/there is only binary:measured:true/, {
+      selectors: ['binary:measured:false', `binary:${digest}`].map(parseSelector),
+    });
+    refuses(/not 64 lower-case hex digits/, { selectors: [parseSelector('binary:sha256:ABC')] });
+  });
 });

@@ -1,6 +1,6 @@
 import { TouchmarkError } from '../../errors.js';
 import type { Bundle } from '../../spiffe/bundle.js';
-import type { Entry } from '../../spiffe/entry.js';
+import { type Entry, mayPrefetch } from '../../spiffe/entry.js';
 import type { X509Identity } from '../contract.js';
 import type { EntryChange } from './entry-set.js';
 import { authorityStanding } from './received-svid.js';
@@ -105,7 +105,7 @@ export class X509Cache {
 
   #fetchAhead(entry: Entry): void {
     const full = this.#slots.wantedCount >= this.#deps.softLimit;
-    if (entry.disableX509SvidPrefetch || entry.storeSvid || full) return;
+    if (!mayPrefetch(entry) || entry.storeSvid || full) return;
     this.#renewal.request(this.#slots.want(entry.id), entry);
   }
 

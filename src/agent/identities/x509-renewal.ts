@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import type { Entry } from '../../spiffe/entry.js';
+import { type Entry, mayPrefetch } from '../../spiffe/entry.js';
 import { exportPkcs8 } from '../../x509/keys.js';
 import { backoffMs, renewalTime } from '../backoff.js';
 import type { SignRequest, SignResult } from '../server/api.js';
@@ -93,7 +93,7 @@ export class X509Renewal {
 
   #renewOrForget(slot: Slot, entry: Entry): void {
     const { slots, softLimit, clock } = this.#deps;
-    const surplus = entry.disableX509SvidPrefetch || slots.wantedCount > softLimit;
+    const surplus = !mayPrefetch(entry) || slots.wantedCount > softLimit;
     if (surplus && !inUse(slot, clock.now()) && !slot.waiters.any) {
       slots.unwant(slot.entryId);
       this.plan(slot);

@@ -24,4 +24,4 @@ export interface WorkloadAttestor {
 }
 
 /** Why an attestor that works has no selectors for a process. */
-export const nothingToTell = ['unit_unknown', 'executable_path_untrusted'] as const;
+export const nothingToTell = ['unit_unknown', 'executable_path_untrusted', 'executable_in_memory'] as const;

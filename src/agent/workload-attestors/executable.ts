@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { TouchmarkError } from '../../errors.js';
 import type { FileHasher } from '../../host/hash-file.js';
 import { executableLinkNow } from '../../host/proc-now.js';
@@ -28,18 +28,20 @@ export function pathAttestor(): WorkloadAttestor {
   };
 }
 
-/**
- * `unix:sha256` of the file that runs, wherever its name leads by now. A file that is already known by its device,
- * inode, times and size is not opened again.
- */
+/** `unix:sha256` of the file that runs, wherever its name leads by now. */
 export function digestAttestor(hasher: FileHasher): WorkloadAttestor {
   return {
     name: 'unix:sha256',
-    async attest({ pid }) {
-      const sha256 = hasher.known(await statExecutable(pid)) ?? (await hashExecutable(pid, hasher));
-      return [{ type: 'unix', value: `sha256:${sha256}` }];
-    },
+    attest: async ({ pid }) => [{ type: 'unix', value: `sha256:${await executableDigest(pid, hasher)}` }],
   };
+}
+
+/**
+ * SHA-256 of the file that a process runs, also when it was deleted since. A file that is already known by its device,
+ * inode, times and size is not opened again. @throws TouchmarkError `peer_gone`, `hash_refused`, `hash_changed`
+ */
+export async function executableDigest(pid: number, hasher: FileHasher): Promise<string> {
+  return hasher.known(await statExecutable(pid)) ?? withExecutable(pid, (file) => hasher.sha256(file));
 }
 
 const exact = { bigint: true } as const;
@@ -53,12 +55,13 @@ async function statExecutable(pid: number): Promise<BigIntStats> {
   }
 }
 
-async function hashExecutable(pid: number, hasher: FileHasher): Promise<string> {
+/** Opens the file itself, which its name may no longer lead to. */
+export async function withExecutable<T>(pid: number, work: (file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(`/proc/${pid}/exe`, 'r').catch((error: unknown) => {
     throw procError(error, pid, 'exe');
   });
   try {
-    return await hasher.sha256(file);
+    return await work(file);
   } finally {
     await file.close();
   }

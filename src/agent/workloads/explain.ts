@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
+import { executableLinkNow } from '../../host/proc-now.js';
 import type { ServiceImpl } from '../../rpc/call.js';
 import { type Entry, weakSelectors } from '../../spiffe/entry.js';
 import { pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/id.js';
@@ -14,7 +15,7 @@ import type { IdentityStore } from '../contract.js';
 import type { Workload } from '../workload-attestors/contract.js';
 import type { Attestation, AttestorOutcome, WorkloadAttestation } from './attest-workload.js';
 import { type WorkloadCaller, workloadOfPid } from './caller.js';
-import { interpreterOf } from './interpreters.js';
+import { isInterpreter } from './interpreters.js';
 
 export interface Explaining {
   readonly store: IdentityStore;
@@ -65,13 +66,14 @@ async function explain(deps: Explaining, workload: Workload, signal: AbortSignal
   }
   const { selectors } = attestation;
   const entries = store.matching(selectors);
+  const program = programOf(workload);
   const near = everything && entries.length === 0 ? { near: nearOf(store, attestation) } : {};
   return {
     ...about,
     selectors: [...selectors],
     attestors: attestation.attestors.map(shownAttestor),
-    identities: entries.map((entry, index) => identityOf(deps, entry, index === 0)),
-    ...causeOf(deps, attestation, entries),
+    identities: entries.map((entry, index) => identityOf(deps, program, entry, index === 0)),
+    ...causeOf(deps, attestation, program, entries),
     ...near,
   };
 }
@@ -91,7 +93,12 @@ function shownAttestor({ name, error = '' }: AttestorOutcome) {
 }
 
 /** The first thing in the way: the node, then an attestor without which an entry may not have matched, then the entry. */
-function causeOf(deps: Explaining, attestation: Attestation, entries: readonly Entry[]): Finding {
+function causeOf(
+  deps: Explaining,
+  attestation: Attestation,
+  program: string,
+  entries: readonly Entry[],
+): Finding {
   const { store } = deps;
   const { phase, connected } = store.status;
   if (phase !== 'serving') return { cause: Cause.NODE, message: nodeMessage(deps) };
@@ -106,7 +113,7 @@ function causeOf(deps: Explaining, attestation: Attestation, entries: readonly E
     const message = `no entry matches, and selectors of ${failed.join(', ')} are missing`;
     return { cause: Cause.ATTESTOR, message };
   }
-  const note = interpreterNote(attestation, entries);
+  const note = interpreterNote(program, entries);
   if (entries.some((entry) => store.x509(entry.id)))
     return { cause: Cause.NONE, message: `an identity is issued${note}` };
   if (connected) {
@@ -127,23 +134,34 @@ function nodeMessage({ store, everything }: Explaining): string {
 }
 
 /** An entry that names a script interpreter says little, however many other selectors it has. */
-function interpreterNote({ selectors }: Attestation, entries: readonly Entry[]): string {
-  const interpreter = interpreterOf(selectors);
-  const named = entries.some((entry) =>
-    entry.selectors.some(({ type, value }) => type === 'unix' && /^(path|sha256):/.test(value)),
-  );
-  if (interpreter === undefined || !named) return '';
-  return `; ${interpreter} is an interpreter: its path and digest do not say which program it runs`;
+function interpreterNote(program: string, entries: readonly Entry[]): string {
+  if (!isInterpreter(program) || !entries.some(namesFile)) return '';
+  return `; ${program} is an interpreter: its path and digest do not say which program it runs`;
 }
 
-function identityOf({ store, everything }: Explaining, entry: Entry, first: boolean) {
+function namesFile({ selectors }: Entry): boolean {
+  return selectors.some(
+    ({ type, value }) => type === 'binary' || (type === 'unix' && /^(path|sha256):/.test(value)),
+  );
+}
+
+/** What the process runs; empty when it has ended. */
+function programOf({ pid }: Workload): string {
+  try {
+    return executableLinkNow(pid);
+  } catch {
+    return '';
+  }
+}
+
+function identityOf({ store, everything }: Explaining, program: string, entry: Entry, first: boolean) {
   return {
     spiffeId: idOf(entry.spiffeId),
     entryId: everything ? entry.id : '',
     hint: entry.hint,
     expiresAt: BigInt(store.x509(entry.id)?.expiresAt ?? 0),
     default: first,
-    weak: weakSelectors(entry),
+    weak: weakSelectors(entry) || (isInterpreter(program) && namesFile(entry)),
   };
 }
 

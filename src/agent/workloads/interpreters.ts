@@ -1,5 +1,3 @@
-import type { Selector } from '../../spiffe/selector.js';
-
 /** Programs that run whatever file they are given, by the name of their executable without its version. */
 const interpreters: ReadonlySet<string> = new Set(
   (
@@ -8,16 +6,13 @@ const interpreters: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** The path of a process's executable when that is an interpreter. Told by the name, so only for people to read. */
-export function interpreterOf(selectors: readonly Selector[]): string | undefined {
-  const path = selectors
-    .find(({ type, value }) => type === 'unix' && value.startsWith('path:'))
-    ?.value.slice(5);
-  const name = path?.slice(path.lastIndexOf('/') + 1) ?? '';
+/** Whether a file is an interpreter. Told by its name, so only for people to read. */
+export function isInterpreter(path: string): boolean {
+  const name = path.slice(path.lastIndexOf('/') + 1);
   const plain = name.replace(/[-.]?\d[\w.+-]*$/, '');
-  const known =
+  return (
     interpreters.has(name) ||
     interpreters.has(plain) ||
-    /^(qemu-[a-z0-9_]+(-static)?|ld-(linux|musl)[-.].*)$/.test(name);
-  return known ? path : undefined;
+    /^(qemu-[a-z0-9_]+(-static)?|ld-(linux|musl)[-.].*)$/.test(name)
+  );
 }

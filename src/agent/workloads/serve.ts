@@ -1,10 +1,12 @@
+import { access } from 'node:fs/promises';
 import type { Clock } from '../../clock.js';
 import type { AgentConfig } from '../../config/agent-config.js';
 import { Disposal } from '../../disposal.js';
 import { TouchmarkError } from '../../errors.js';
-import { createFileHasher } from '../../host/hash-file.js';
+import { createFileHasher, type FileHasher } from '../../host/hash-file.js';
 import { createNameService } from '../../host/names.js';
 import { createSystemdUnits, type SystemdUnits } from '../../host/systemd-units.js';
+import { verityDigestOf } from '../../host/verity.js';
 import type { Logger } from '../../log.js';
 import type { Interceptor } from '../../rpc/call.js';
 import { healthService } from '../../rpc/health.js';
@@ -17,6 +19,7 @@ import { Debug } from '../../wire/gen/spire/agent/debug_pb.js';
 import { Logger as LoggerApi } from '../../wire/gen/spire/agent/logger_pb.js';
 import { Explain } from '../../wire/gen/touchmark/explain/v1/explain_pb.js';
 import type { IdentityStore } from '../contract.js';
+import { binaryAttestor } from '../workload-attestors/binary.js';
 import type { WorkloadAttestor } from '../workload-attestors/contract.js';
 import { digestAttestor, pathAttestor } from '../workload-attestors/executable.js';
 import { systemdAttestor } from '../workload-attestors/systemd.js';
@@ -27,6 +30,8 @@ import { callerOf, type WorkloadCaller } from './caller.js';
 import { explainService } from './explain.js';
 import { limitPerUser } from './limits.js';
 import { checkSecurityHeader, workloadApi } from './workload-api.js';
+
+const IMA_LIST = '/sys/kernel/security/ima/ascii_runtime_measurements';
 
 export interface WorkloadServing {
   readonly config: Pick<
@@ -62,14 +67,27 @@ export async function serveWorkloads(options: WorkloadServing): Promise<AsyncDis
 function attestorsOf({ config, clock, units }: WorkloadServing, disposal: Disposal): WorkloadAttestor[] {
   const { workloadAttestors } = config;
   const names = createNameService({ clock });
-  const { unix, systemd } = workloadAttestors;
-  const hasher = unix?.sha256 ? disposal.use(createFileHasher({ maxBytes: unix.sizeLimit })) : undefined;
+  const { unix, systemd, binary } = workloadAttestors;
+  const maxBytes = Math.max(unix?.sha256 ? unix.sizeLimit : 0, binary?.sizeLimit ?? 0);
+  // One for both, so that a file is hashed once.
+  const hasher = disposal.use(createFileHasher({ maxBytes }));
   return [
     ...(unix ? [unixAttestor(names)] : []),
     ...(unix?.path ? [pathAttestor()] : []),
-    ...(hasher ? [digestAttestor(hasher)] : []),
+    ...(unix?.sha256 ? [digestAttestor(hasher)] : []),
+    ...(binary ? [binaryOf(binary, hasher)] : []),
     ...(systemd ? [systemdAttestor(units ?? createSystemdUnits({ clock }), names)] : []),
   ];
+}
+
+function binaryOf({ verity }: { verity: boolean }, hasher: FileHasher): WorkloadAttestor {
+  // IMA is there from boot on or not at all.
+  const listed = access(IMA_LIST).then(
+    () => true,
+    () => false,
+  );
+  const tree = verity ? verityDigestOf : undefined;
+  return binaryAttestor({ hasher, imaPresent: () => listed, verity: tree });
 }
 
 async function servePublic(
