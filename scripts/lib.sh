@@ -61,6 +61,12 @@ optional() {
   [ "${CI:-}" != true ]
 }
 
+# Second opinions on boot images: a stub to make one of, signing tools, and systemd's own prediction.
+need_boot_tools() {
+  need_packages objcopy=binutils sbverify=sbsigntool pesign=pesign openssl=openssl \
+    /lib/systemd/systemd-measure=systemd /usr/lib/systemd/boot/efi/linuxx64.efi.stub=systemd-boot-efi
+}
+
 # A Go new enough for go-spiffe: the one at hand, or Debian's, which fetches a newer toolchain as a module.
 go_version=1.25.4
 need_go() {
