@@ -6,6 +6,7 @@ import { measureImaErrors } from './errors/measure-ima.js';
 import { measurePolicyErrors } from './errors/measure-policy.js';
 import { measureUkiErrors } from './errors/measure-uki.js';
 import { serverErrors } from './errors/server.js';
+import { denyErrors } from './errors/server-deny.js';
 import { spiffeErrors } from './errors/spiffe.js';
 import { tpmErrors } from './errors/tpm.js';
 
@@ -24,6 +25,7 @@ export const errorTable = {
   ...measurePolicyErrors,
   ...hostErrors,
   ...serverErrors,
+  ...denyErrors,
   ...agentErrors,
   ...cliErrors,
 };

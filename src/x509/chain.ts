@@ -154,7 +154,10 @@ function isSelfIssued(certificate: Certificate): boolean {
 }
 
 /** Whether this certificate's key made the other's signature. Says nothing about names, times or permission. */
-export function hasSigned(issuer: Certificate, child: Certificate): boolean {
+export function hasSigned(
+  issuer: Certificate,
+  child: Pick<Certificate, 'signatureAlgorithm' | 'tbs' | 'signature'>,
+): boolean {
   return verifyDer(child.signatureAlgorithm, child.tbs, authorityKey(issuer), child.signature);
 }
 

@@ -10,6 +10,8 @@ export const oidHex = {
   keyUsage: '551d0f',
   subjectAltName: '551d11',
   basicConstraints: '551d13',
+  crlNumber: '551d14',
+  reasonCode: '551d15',
   nameConstraints: '551d1e',
   certificatePolicies: '551d20',
   authorityKeyId: '551d23',
