@@ -15,6 +15,8 @@ export const auditEvents = {
   host_enrolled: 'A chip was let in as a host.',
   host_waits: 'A chip waits for an operator to approve it.',
   host_suspect: 'Something about a host does not add up; its grace runs.',
+  host_drifted: 'The evidence of a host fails its policy: its identities are taken back.',
+  host_recovered: 'The evidence of a host that had drifted is good again.',
   node_seen_twice: 'Two agents hold the key of one node.',
   host_changed: 'An operator changed a host.',
 } as const;
@@ -47,6 +49,7 @@ export const auditFields = {
   parent_id: 'The parent of a created entry, when all of the call have the same.',
   reasons: 'Codes of what does not add up.',
   serial: 'Serial number of the certificate that was issued, hex.',
+  state: 'The state that a host came to.',
   spiffe_id: 'The identity that the call is about.',
   subject_key_id: 'The upstream authority that was tainted or revoked.',
   trust_domains: 'The foreign trust domains that the call is about.',

@@ -90,8 +90,14 @@ export interface Host {
   readonly suspicions?: readonly Reason[];
   /** The last judgement of its evidence; absent before the first. Written when it changes, not with every tick. */
   readonly appraisal?: AppraisalRecord;
+  /** While it fails within a maintenance window of its group: when that window ends. Unix milliseconds, 0: none. */
+  readonly maintenanceUntil?: number;
   /** Hex Name of the attestation key. */
   readonly akName: string;
+  /** TPMT_PUBLIC of the attestation key, base64: the quotes of its sessions are verified with it. */
+  readonly akPublic?: string;
+  /** Unix milliseconds of the last attestation; `lastQuote` may be of a session, and newer. */
+  readonly attestedAt?: number;
   readonly lastQuote?: QuoteRecord;
   readonly attestationNumber: number;
   /** `allow-list`, `approval by uid 0`, `rule any-genuine`. */

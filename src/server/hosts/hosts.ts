@@ -39,7 +39,8 @@ export function createHosts(deps: HostsDeps): Hosts {
         { kind: 'quarantined', reason: reason('quarantined', because(`${by} set it aside`, why)) },
         by,
       ),
-    release: (reference, by) => state(reference, { kind: 'released' }, by),
+    release: (reference, by) =>
+      state(reference, { kind: 'released', graceMs: config.suspectGrace * 1000 }, by),
     retire: (reference, why, by) =>
       state(reference, { kind: 'retired', reason: reason('retired', because(`${by} retired it`, why)) }, by),
     replace: (oldReference, newReference, by) => replaceHost(context, oldReference, newReference, by),

@@ -1,7 +1,8 @@
 /** The states of a host: what each permits, and the one function that moves a host from one to another. Pure. */
 import type { ErrorCode } from '../../errors.js';
 import { TouchmarkError } from '../../errors.js';
-import type { Host, HostState, Node, Reason } from '../model.js';
+import type { AppraisalRecord, Host, HostState, Node, Reason } from '../model.js';
+import { derivedState, joinReasons, suspicionsOf } from './derive.js';
 
 /** What the agent's host may have, state by state. `stale` is never stored: it is derived from the session. */
 interface StateRow {
@@ -24,7 +25,12 @@ export const stateTable: Readonly<Record<HostState, StateRow>> = {
     sentence: 'is suspect and its grace has ended',
   },
   pending: { issue: 'no', withdraw: false, refusal: 'host_pending', sentence: 'waits for an operator' },
-  stale: { issue: 'no', withdraw: false, refusal: 'node_stale', sentence: 'has no live session' },
+  stale: {
+    issue: 'no',
+    withdraw: false,
+    refusal: 'node_stale',
+    sentence: 'has no live session with recent evidence',
+  },
   drifted: { issue: 'no', withdraw: true, refusal: 'host_drifted', sentence: 'has drifted from its policy' },
   quarantined: { issue: 'no', withdraw: true, refusal: 'host_quarantined', sentence: 'is in quarantine' },
   banned: { issue: 'no', withdraw: true, refusal: 'host_banned', sentence: 'is banned' },
@@ -35,7 +41,7 @@ export interface IssuanceFacts {
   readonly node: Node;
   /** The record of `node.hostId`; undefined when it is gone. */
   readonly host: Host | undefined;
-  /** Whether the node has a live session at this moment. */
+  /** Whether the node has a live session at this moment, with evidence of late where its policy asks for that. */
   readonly sessionLive: boolean;
   /** Unix milliseconds. */
   readonly now: number;
@@ -75,16 +81,35 @@ export function shownState(host: Host, sessionLive: boolean): HostState {
   return stateTable[host.state].issue !== 'no' && !sessionLive ? 'stale' : host.state;
 }
 
+/** What was judged, and what the judging knows of the host's group. */
+export interface Judged {
+  readonly appraisal: AppraisalRecord;
+  /** When the maintenance window of its group that is open now ends; 0: none is. Unix milliseconds. */
+  readonly maintenanceUntil: number;
+}
+
 /** What can happen to a host. */
 export type HostChange =
   /** It attested; `suspicions` are what its counters say, and empty for a clean one. */
-  | { readonly kind: 'attested'; readonly suspicions: readonly Reason[]; readonly graceMs: number }
+  | {
+      readonly kind: 'attested';
+      readonly suspicions: readonly Reason[];
+      readonly graceMs: number;
+      readonly judged?: Judged;
+    }
+  /** Its evidence was judged: that of a session, or what is kept of it, under another policy or at another time. */
+  | {
+      readonly kind: 'appraised';
+      readonly suspicions: readonly Reason[];
+      readonly graceMs: number;
+      readonly judged: Judged;
+    }
   | { readonly kind: 'suspected'; readonly suspicions: readonly Reason[]; readonly graceMs: number }
   | { readonly kind: 'quarantined'; readonly reason: Reason }
   | { readonly kind: 'banned'; readonly reason: Reason }
   | { readonly kind: 'retired'; readonly reason: Reason }
-  /** An operator looked and lets it go on. */
-  | { readonly kind: 'released' };
+  /** An operator looked and lets it go on: suspicions end, and from then on the state follows the evidence again. */
+  | { readonly kind: 'released'; readonly graceMs: number };
 
 const refusedByHand: Readonly<
   Record<'quarantined' | 'banned' | 'retired' | 'released', readonly HostState[]>
@@ -95,49 +120,56 @@ const refusedByHand: Readonly<
   released: ['retired', 'pending'],
 };
 
+/** States that an operator put a host in: no evidence, however good or bad, moves it out of them. */
+const byHand: ReadonlySet<HostState> = new Set(['quarantined', 'banned', 'retired']);
+
 /**
- * The one transition function. Suspicion, drift, quarantine and ban outlive any number of clean attestations and
- * restarts: only an operator's release ends them, and a grace that runs is never prolonged by what the host does.
- * @throws TouchmarkError a refusal when a host attests in a state that permits nothing; `host_state_conflict` when an
- *   operator asks for a change that this state does not allow
+ * The one transition function. Quarantine, ban and retirement outlive any evidence; suspicions any number of clean
+ * attestations and restarts: only an operator's release ends them. Else the state follows the evidence, to drifted and
+ * back, and a grace that runs is never prolonged by what the host does. What a host in the new state may have, its
+ * attestation included, is for `hostRefusal` to say.
+ * @throws TouchmarkError a refusal when a host attests that an operator shut out; `host_state_conflict` when an operator
+ *   asks for a change that this state does not allow
  */
 export function transition(host: Host, change: HostChange, now: number): Host {
   switch (change.kind) {
-    case 'attested': {
-      const refusal = hostRefusal(host.state === 'pending' ? { ...host, state: 'unmeasured' } : host, now);
-      if (refusal !== undefined) throw refusal;
-      if (change.suspicions.length > 0) return suspect(host, change.suspicions, change.graceMs, now);
-      // No policy appraises evidence yet: a host that attested cleanly is unmeasured, never trusted.
-      return host.state === 'suspect' || host.state === 'trusted' ? host : enter(host, 'unmeasured', [], now);
-    }
+    case 'attested':
+      if (byHand.has(host.state)) throw hostRefusal(host, now);
+      return follow(host, change, now);
+    case 'appraised':
+      return byHand.has(host.state) ? withJudgement(host, change.judged) : follow(host, change, now);
     case 'suspected':
-      return stateTable[host.state].issue === 'no'
-        ? host
-        : suspect(host, change.suspicions, change.graceMs, now);
+      return byHand.has(host.state) || host.state === 'pending' ? host : follow(host, change, now);
     case 'quarantined':
     case 'banned':
     case 'retired':
       checkAllowed(host, change.kind);
-      return enter(host, change.kind, [change.reason], now);
+      return putInto(host, change.kind, change.reason, now);
     case 'released':
       checkAllowed(host, 'released');
-      return enter(host, 'unmeasured', [], now);
+      checkReleasable(host);
+      return derivedState({ ...host, suspicions: [] }, now, change.graceMs);
   }
 }
 
-function suspect(host: Host, suspicions: readonly Reason[], graceMs: number, now: number): Host {
-  if (host.state === 'suspect') return { ...host, reasons: joinReasons(host.reasons, suspicions) };
-  return { ...enter(host, 'suspect', suspicions, now), graceEndsAt: now + graceMs };
+interface Following {
+  readonly suspicions: readonly Reason[];
+  readonly graceMs: number;
+  readonly judged?: Judged;
 }
 
-function enter(host: Host, state: HostState, reasons: readonly Reason[], now: number): Host {
+function follow(host: Host, { suspicions, graceMs, judged }: Following, now: number): Host {
+  const known = joinReasons(suspicionsOf(host), suspicions);
+  return derivedState({ ...withJudgement(host, judged), suspicions: known }, now, graceMs);
+}
+
+function withJudgement(host: Host, judged: Judged | undefined): Host {
+  return judged === undefined ? host : { ...host, ...judged };
+}
+
+function putInto(host: Host, state: HostState, reason: Reason, now: number): Host {
   const stateSince = host.state === state ? host.stateSince : now;
-  return { ...host, state, stateSince, reasons, graceEndsAt: 0 };
-}
-
-function joinReasons(before: readonly Reason[], added: readonly Reason[]): readonly Reason[] {
-  const known = new Set(before.map((reason) => reason.code));
-  return [...before, ...added.filter((reason) => !known.has(reason.code))];
+  return { ...host, state, stateSince, reasons: [reason], graceEndsAt: 0 };
 }
 
 function checkAllowed(host: Host, change: keyof typeof refusedByHand): void {
@@ -145,6 +177,18 @@ function checkAllowed(host: Host, change: keyof typeof refusedByHand): void {
   throw new TouchmarkError('host_state_conflict', `host ${host.id} is ${host.state} and cannot be ${change}`);
 }
 
+/** What evidence says is taken back by other evidence, or by another policy, never by a word. */
+function checkReleasable(host: Host): void {
+  const byEvidence =
+    host.state === 'drifted' || (host.state === 'suspect' && suspicionsOf(host).length === 0);
+  if (!byEvidence) return;
+  const what = host.state === 'drifted' ? 'has drifted' : 'is suspect';
+  throw new TouchmarkError(
+    'host_state_conflict',
+    `host ${host.id} ${what} by its evidence: repair it, or accept what it shows in a reference set; it recovers by itself`,
+  );
+}
+
 function stale(node: Node): TouchmarkError {
-  return new TouchmarkError('node_stale', `node ${node.id} has no live session`);
+  return new TouchmarkError('node_stale', `node ${node.id} has no live session with recent evidence`);
 }

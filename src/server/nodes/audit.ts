@@ -21,7 +21,10 @@ function fieldsOf(event: NodeEvent): Parameters<Audit['event']>[1] {
     case 'host_waits':
       // The code that the operator compares is shown by the host itself and by `host list`, never by the log.
       return { host_id: event.hostId, address: event.address };
+    case 'host_recovered':
+      return { host_id: event.hostId, state: event.state };
     case 'host_suspect':
+    case 'host_drifted':
       return { host_id: event.hostId, reasons: event.reasons.map((reason) => reason.code) };
     case 'node_seen_twice':
       return { agent_id: event.nodeId, addresses: event.addresses };
