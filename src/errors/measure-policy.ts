@@ -6,4 +6,18 @@ export const measurePolicyErrors = {
     'INVALID_ARGUMENT',
     'Write a glob: * within a path segment, ** across segments, ? for one character; all else stands for itself.',
   ),
+  manifest_invalid: row(
+    'INVALID_ARGUMENT',
+    'Correct the manifest where the message points; docs/policy.md and docs/schema say what may be written.',
+  ),
+  policy_checks_nothing: row(
+    'INVALID_ARGUMENT',
+    'Give the rule something to compare with, or leave the component out: what is not checked must not look checked.',
+  ),
+  policy_too_large: row('RESOURCE_EXHAUSTED', 'Split the set, or remove what no host runs any more.'),
+  reference_cycle: row('FAILED_PRECONDITION', 'Take one of the named includes out.'),
+  reference_missing: row(
+    'FAILED_PRECONDITION',
+    'Apply what is named together with what names it, or correct the name: `touchmark-server reference list`.',
+  ),
 };

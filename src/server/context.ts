@@ -33,6 +33,8 @@ import { startTokenPruner } from './node-attestors/token-pruner.js';
 import { auditNodeEvents } from './nodes/audit.js';
 import type { NodeEvents } from './nodes/events.js';
 import { createNodeLifecycle, type NodeLifecycle } from './nodes/lifecycle.js';
+import { openPolicies } from './policies/book.js';
+import type { Policies } from './policies/contract.js';
 import { openRegistry } from './registry/registry.js';
 import { openServerSvid, type ServerSvid } from './server-svid.js';
 import type { Sessions } from './sessions/contract.js';
@@ -54,6 +56,7 @@ export interface ServerContext extends AsyncDisposable {
   readonly privileged: Privileged;
   readonly limits: Limits;
   readonly hosts: Hosts;
+  readonly policies: Policies;
   readonly sessions: Sessions;
   readonly attestors: ReadonlyMap<string, NodeAttestor>;
   readonly onNodeEvent: NodeEvents;
@@ -92,13 +95,29 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
   const audit = createAudit(log, config.audit);
   const { store, authority } = await openStorage(parts, disposal);
   const registry = disposal.use(await openRegistry(store, trustDomain));
+  const policies = disposal.use(await openPolicies({ store, clock, log }));
   const issuer = createIssuer({ config, authority, clock });
   const privileged = disposal.use(createPrivileged(registry, clock));
   const nodes = createNodeLifecycle(store, registry);
   const entries = createEntries({ store, clock, trustDomain, admit: admitter(config) });
   disposal.use(startEntryPruner({ registry, entries, clock, log, audit }));
   disposal.use(await startTokenPruner({ store, clock, log }));
-  const core = { config, clock, log, audit, store, registry, authority, issuer, entries, nodes, privileged };
+  const core = {
+    ...{
+      config,
+      clock,
+      log,
+      audit,
+      store,
+      registry,
+      policies,
+      authority,
+      issuer,
+      entries,
+      nodes,
+      privileged,
+    },
+  };
   const attestation = await openAttestation(parts, core, disposal);
   const permitIssuance = issuancePermit(core, attestation.sessions);
   const verifyPeer = createPeerVerifier(authority, clock);

@@ -1,6 +1,7 @@
 /** What the server remembers: plain data, stored as JSON. Times are Unix milliseconds unless a name ends in `At` with SPIRE's meaning (Unix seconds). */
 import type { ComponentAppraisal, MeasuredVerdict } from '../measure/appraise/contract.js';
 import type { MeasurementObject } from '../measure/policy/model.js';
+import type { Resolution } from '../measure/policy/resolve.js';
 import type { SpiffeId } from '../spiffe/id.js';
 import type { Selector } from '../spiffe/selector.js';
 
@@ -160,6 +161,12 @@ export interface MeasureObjectRecord {
   readonly hash: string;
   readonly createdAt: number;
   readonly createdBy: string;
+}
+
+/** What a policy came to at some time; kept so that old judgements can be made again. */
+export interface MeasureResolutionRecord {
+  readonly resolution: Resolution;
+  readonly at: number;
 }
 
 /** A node whose identities were taken back; it is in the deny feed until every SVID that it was given has ended. */

@@ -7,6 +7,7 @@ import type {
   Host,
   JoinToken,
   MeasureObjectRecord,
+  MeasureResolutionRecord,
   Node,
   WithdrawalRecord,
 } from '../model.js';
@@ -29,6 +30,8 @@ export interface Records {
   measure_object: MeasureObjectRecord;
   /** Key: `<kind>/<name>`: the version in force. */
   measure_head: { hash: string; at: number; by: string };
+  /** Key: the id of a `ResolvedPolicy`: which versions it was made of. */
+  measure_resolution: MeasureResolutionRecord;
   /** Key: `<host id>/<evidence id>`; ids ascend with time. */
   evidence: EvidenceRecord;
   /** Key: `<host id>/<boot>/<log kind>/<offset, 12 hex digits>`: pieces of logs, base64. */
