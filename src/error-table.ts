@@ -1,12 +1,15 @@
 import { agentErrors } from './errors/agent.js';
+import { agentMeasureErrors } from './errors/agent-measure.js';
 import { cliErrors } from './errors/cli.js';
 import { hostErrors } from './errors/host.js';
+import { measureAppraiseErrors } from './errors/measure-appraise.js';
 import { measureBootErrors } from './errors/measure-boot.js';
 import { measureImaErrors } from './errors/measure-ima.js';
 import { measurePolicyErrors } from './errors/measure-policy.js';
 import { measureUkiErrors } from './errors/measure-uki.js';
 import { serverErrors } from './errors/server.js';
 import { denyErrors } from './errors/server-deny.js';
+import { serverRecordErrors } from './errors/server-record.js';
 import { spiffeErrors } from './errors/spiffe.js';
 import { tpmErrors } from './errors/tpm.js';
 
@@ -23,10 +26,13 @@ export const errorTable = {
   ...measureBootErrors,
   ...measureUkiErrors,
   ...measurePolicyErrors,
+  ...measureAppraiseErrors,
   ...hostErrors,
   ...serverErrors,
   ...denyErrors,
+  ...serverRecordErrors,
   ...agentErrors,
+  ...agentMeasureErrors,
   ...cliErrors,
 };
 
