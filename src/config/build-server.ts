@@ -1,7 +1,7 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseSpiffeId, type TrustDomain, trustDomainFromOperator } from '../spiffe/id.js';
 import type { Values } from './check.js';
-import type { Administrator, Role, ServerConfig, TpmAttestationConfig } from './server-config.js';
+import type { Administrator, PageConfig, Role, ServerConfig, TpmAttestationConfig } from './server-config.js';
 
 /** Names a key and what is wrong with it, where one key's value alone could not show it. */
 export type Complain = (path: string, message: string) => void;
@@ -10,6 +10,7 @@ export type Complain = (path: string, message: string) => void;
 export function buildServerConfig(values: Values, complain: Complain): ServerConfig {
   checkLifetimes(values, complain);
   const upstreamAuthority = buildUpstream(values, complain);
+  const page = buildPage(values, complain);
   return {
     trustDomain: buildTrustDomain(values, complain),
     dataDir: values.string('data_dir'),
@@ -40,10 +41,26 @@ export function buildServerConfig(values: Values, complain: Complain): ServerCon
     weakSelectors: values.string('weak_selectors') as ServerConfig['weakSelectors'],
     ...buildPlugins(values),
     ...(upstreamAuthority ? { upstreamAuthority } : {}),
+    ...(page ? { page } : {}),
     attestation: buildAttestation(values),
     administrators: buildAdministrators(values, complain),
     ...(values.boolean('rate_limits.enabled') ? { rateLimits: buildRateLimits(values) } : {}),
   };
+}
+
+function buildPage(values: Values, complain: Complain): PageConfig | undefined {
+  const text = values.string('page_address');
+  if (text === 'off') return undefined;
+  if (text === '') return { kind: 'unix', path: join(dirname(values.string('socket_path')), 'page.sock') };
+  if (text.startsWith('unix:/')) return { kind: 'unix', path: text.slice('unix:'.length) };
+  const [, host = '', port = ''] = /^(\[[0-9a-f:.]+\]|[^:/\s]+):(\d{1,5})$/i.exec(text) ?? [];
+  if (host === '' || Number(port) > 65535) {
+    complain('page_address', `${JSON.stringify(text)} is not unix:/PATH, HOST:PORT or off`);
+    return undefined;
+  }
+  const name = host.replace(/^\[|\]$/g, '');
+  const local = name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
+  return { kind: local ? 'loopback' : 'tls', host: name, port: Number(port) };
 }
 
 export function buildTrustDomain(values: Values, complain: Complain): TrustDomain {

@@ -42,6 +42,8 @@ export interface ServerConfig {
     readonly joinToken?: Record<string, never>;
     readonly x509pop?: { readonly caBundleFiles: readonly string[] };
   };
+  /** Where the read-only page for operators is served; absent: nowhere. */
+  readonly page?: PageConfig;
   /** Who may do what beside root and the server's own uid on the Unix socket. */
   readonly administrators: readonly Administrator[];
   /** Undefined: no limits. Per second and address. */
@@ -51,6 +53,11 @@ export interface ServerConfig {
     readonly postStatus: number;
   };
 }
+
+/** In clear on a Unix socket or to this machine alone; elsewhere over TLS to operators with an SVID. */
+export type PageConfig =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'loopback' | 'tls'; readonly host: string; readonly port: number };
 
 export interface TpmAttestationConfig {
   /**

@@ -115,7 +115,7 @@ function listenOnFd(server: Server, fd: number): Promise<void> {
 }
 
 /** Node keeps the descriptor of a pipe in its handle; there is no documented way to it. A test holds this. */
-function descriptorOf(socket: Socket): number | undefined {
+export function descriptorOf(socket: Socket): number | undefined {
   const handle = (socket as unknown as { _handle?: { fd?: unknown } | null })._handle;
   return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
 }

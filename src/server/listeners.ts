@@ -3,9 +3,11 @@ import { passedSockets } from '../host/listen-fds.js';
 import { peerOf } from '../host/peer.js';
 import { listenTls, type TlsListener } from '../rpc/tls-listener.js';
 import { type Listener, listenUnix } from '../rpc/unix-listener.js';
-import { unixRole } from './access/caller.js';
+import { svidRole, unixRole } from './access/caller.js';
 import type { Connected } from './access/gate.js';
 import type { ServerContext } from './context.js';
+import { listenForPage, type PageListener } from './page/listener.js';
+import { answerPage } from './page/routes.js';
 import type { Servers } from './services.js';
 
 /** The operators' group may connect; what it may do there is for the table of roles to say. */
@@ -31,6 +33,26 @@ export async function listenForOperators(context: ServerContext, servers: Server
     },
     keyOf: (caller) => (caller.via === 'unix' ? `uid ${caller.uid}` : caller.address),
   });
+}
+
+/** The page that operators look at; nothing where the configuration says so. */
+export async function listenForLookers(context: ServerContext): Promise<PageListener | undefined> {
+  const { config, log, serverSvid, privileged, verifyPeer } = context;
+  const { page, trustDomain, administrators } = config;
+  if (page === undefined) return undefined;
+  const ownUid = process.geteuid?.() ?? -1;
+  const listener = await listenForPage({
+    ...{ config: page, log, identity: serverSvid.identity() },
+    answer: (url) => answerPage({ ...context, trustDomain }, url),
+    mayLook(peer) {
+      if (peer.via === 'unix') return unixRole(peer.uid, ownUid, administrators) !== undefined;
+      const svid = verifyPeer(peer);
+      if (svid instanceof TouchmarkError || svid.tainted) return false;
+      return svidRole(svid.id, administrators) !== undefined || privileged.isAdmin(svid.id);
+    },
+  });
+  serverSvid.onChange(() => listener.rotate(serverSvid.identity()));
+  return listener;
 }
 
 /** @throws TouchmarkError `server_socket_failed` */

@@ -8,7 +8,7 @@ import type { Logger } from '../log.js';
 import type { HealthState } from '../rpc/health.js';
 import type { Listener } from '../rpc/unix-listener.js';
 import { type ContextParts, openContext, type ServerContext } from './context.js';
-import { listenForAgents, listenForOperators } from './listeners.js';
+import { listenForAgents, listenForLookers, listenForOperators } from './listeners.js';
 import { createServers } from './services.js';
 
 export interface ServerSurroundings {
@@ -62,6 +62,8 @@ async function open(parts: ContextParts, disposal: Disposal): Promise<RunningSer
   const agents = await listenForAgents(context, servers);
   listeners.push(agents);
   listeners.push(await listenForOperators(context, servers));
+  const page = await listenForLookers(context);
+  if (page !== undefined) disposal.use(page);
   disposal.defer(() => context.audit.event('server_stopping', {}));
   health.set(true);
   const addresses = { socketPath: config.socketPath, host: config.bindAddress, port: agents.port };
