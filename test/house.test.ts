@@ -44,6 +44,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   koffi: ['native'],
   level: ['server'],
   '@grpc/grpc-js': ['rpc'],
+  ajv: ['measure'],
   'smol-toml': ['config'],
   yaml: ['cli'],
 };

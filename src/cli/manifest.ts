@@ -1,7 +1,7 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml';
-import { nearest } from '../config/nearest.js';
 import type { Problem } from '../config/problem.js';
 import { messageOf } from '../errors.js';
+import { nearest } from '../nearest.js';
 import { type EntryManifest, entryFields, text } from './entry-fields.js';
 
 const fields: Readonly<Record<string, { read: (value: unknown) => unknown; missing?: unknown }>> = {

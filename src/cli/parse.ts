@@ -1,5 +1,5 @@
 import { parseDuration } from '../config/check.js';
-import { nearest } from '../config/nearest.js';
+import { nearest } from '../nearest.js';
 import type { Flag, Program, Verb } from './verb.js';
 import { FlagValues } from './verb.js';
 

@@ -1,6 +1,6 @@
-import { nearest } from '../config/nearest.js';
 import { type ErrorCode, errorTable } from '../error-table.js';
 import { hasCode, messageOf, TouchmarkError } from '../errors.js';
+import { nearest } from '../nearest.js';
 import { RpcError } from '../rpc/rpc-error.js';
 import { completionScript, type Shell } from './completion.js';
 import { programHelp, verbHelp } from './help.js';

@@ -1,4 +1,4 @@
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 import type { Problem } from './problem.js';
 import type { Document } from './read.js';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { loadAgentConfig, loadServerConfig } from '../../src/config/load.js';
-import { nearest } from '../../src/config/nearest.js';
 import { formatProblem } from '../../src/config/problem.js';
 import { readDocument } from '../../src/config/read.js';
+import { nearest } from '../../src/nearest.js';
 
 const at = (text: string, path: string) => {
   const { document } = readDocument('f', text);

@@ -1,5 +1,5 @@
-import { nearest } from '../../config/nearest.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
+import { nearest } from '../../nearest.js';
 import { parseJson } from '../../spiffe/json.js';
 import { type EntryManifest, entryFields, text } from '../entry-fields.js';
 import { type EntryInit, entryMessage } from './entry-message.js';
