@@ -24,7 +24,7 @@ export function hostPage(view: HostView): Html {
 <p class="note">since ${moment(host.stateSince)}${graceOf(host)}</p>${reasonList(host.reasons)}
 <h2>Components</h2>${appraisal === undefined ? html`<p class="note">No policy applies, or no evidence came yet.</p>` : components(view, appraisal)}
 <h2>Boot chain</h2>${chainSection(view.chain)}
-<h2>Run-time list</h2><p><a href="/hosts/${host.id}/runtime">${imaEntries} entries</a> are vouched for by quotes of this boot.</p>
+<h2>Run-time list</h2><p><a href="/hosts/${host.id}/runtime">${imaEntries === 0 ? 'The entries' : `${imaEntries} entries`}</a> that quotes of this boot vouch for.</p>
 <h2>History</h2>${history(view.history)}
 <h2>Host</h2>${facts(view)}`;
 }

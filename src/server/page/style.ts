@@ -3,12 +3,12 @@ export const style = `
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --ok: #1a7f37; --warn: #9a6700; --bad: #cf222e; --off: #6e7781; }
 @media (prefers-color-scheme: dark) { :root { --ok: #3fb950; --warn: #d29922; --bad: #f85149; --off: #8b949e; } }
 * { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem 1.5rem 4rem; }
+body { overflow-wrap: anywhere; font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem 1.5rem 4rem; }
 header { display: flex; gap: 1rem; align-items: baseline; border-bottom: 1px solid var(--line); margin-bottom: 1.5rem; }
 header a { color: inherit; text-decoration: none; font-weight: 700; font-size: 1.2rem; }
 header span { color: var(--off); }
 h1 { font-size: 1.35rem; margin: 0 0 .25rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; } th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--off); font-size: .85rem; }
 code, .mono { font: 12.5px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 .state { display: inline-block; border-radius: 1rem; padding: 0 .6rem; border: 1px solid currentColor; font-weight: 600; font-size: .85rem; white-space: nowrap; }
