@@ -6,7 +6,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Clock } from '../clock.js';
 import { hasCode, TouchmarkError } from '../errors.js';
-import { pathOf, trustDomainOf } from '../spiffe/id.js';
+import { pathOf, type SpiffeId, trustDomainOf } from '../spiffe/id.js';
 import {
   type AttestAgentRequest,
   type AttestAgentResponse,
@@ -86,13 +86,20 @@ export function attestAgent(
     });
     const before = await deps.store.get('node', identity.nodeId);
     refuseBanned(before);
-    const svid = deps.issuer.agentX509({ id: identity.nodeId, spki: opening.spki, ttl: deps.agentTtl });
+    const id = identity.nodeId;
+    for (let wait = reserve(deps, id); wait; wait = reserve(deps, id)) await wait;
+    const svid = deps.issuer.agentX509({ id, node: id, spki: opening.spki, ttl: deps.agentTtl });
     const node = nodeAfter(before?.value, opening.type, identity, svid);
     await commitAttestation(deps.store, node, before, identity);
     reportAttestation(deps, node, call);
     identity.committed?.();
     return resultOf(svid, identity.canReattest);
   });
+}
+
+/** A serial number by which the SVID can be withdrawn. */
+function reserve({ issuer, agentTtl }: AttestDeps, id: SpiffeId): Promise<void> | undefined {
+  return issuer.reserve(id, 'agent', agentTtl, 1);
 }
 
 function readOpening(request: AttestAgentRequest): Opening {

@@ -24,6 +24,7 @@ import { createHosts } from './hosts/hosts.js';
 import { checkIssuance } from './hosts/state.js';
 import { vendorAnchorsDir } from './installation.js';
 import { createIssuer } from './issue.js';
+import { openSerials, type Serials } from './issuing/serials.js';
 import type { KeyManager } from './key-managers/contract.js';
 import { openKeyManager } from './key-managers/key-manager-table.js';
 import type { Node } from './model.js';
@@ -93,10 +94,10 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
   const { config, clock, log } = parts;
   const { trustDomain, administrators } = config;
   const audit = createAudit(log, config.audit);
-  const { store, authority } = await openStorage(parts, disposal);
+  const { store, authority, serials } = await openStorage(parts, disposal);
   const registry = disposal.use(await openRegistry(store, trustDomain));
   const policies = disposal.use(await openPolicies({ store, clock, log }));
-  const issuer = createIssuer({ config, authority, clock });
+  const issuer = createIssuer({ config, authority, clock, serials });
   const privileged = disposal.use(createPrivileged(registry, clock));
   const nodes = createNodeLifecycle(store, registry);
   const entries = createEntries({ store, clock, trustDomain, admit: admitter(config) });
@@ -175,7 +176,7 @@ function issuancePermit({ registry, clock }: Core, sessions: Sessions): ServerCo
 async function openStorage(
   { config, clock, log, store: givenStore, keys: givenKeys }: ContextParts,
   disposal: Disposal,
-): Promise<{ store: Datastore; authority: Authority }> {
+): Promise<{ store: Datastore; authority: Authority; serials: Serials }> {
   if (givenStore === undefined) {
     await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
     disposal.use(await lockDirectory(config.dataDir));
@@ -188,7 +189,8 @@ async function openStorage(
       ? undefined
       : await openUpstreamAuthority(upstreamAuthority, { trustDomain, subject: ca.subject, clock });
   const authority = disposal.use(await openAuthority({ config, store, keys, upstream, clock, logger: log }));
-  return { store, authority };
+  const serials = disposal.use(await openSerials({ store, keys, clock, log }));
+  return { store, authority, serials };
 }
 
 function admitter(config: ServerConfig): Parameters<typeof createEntries>[0]['admit'] {

@@ -101,6 +101,8 @@ export interface X509Request {
   /** Seconds; 0 takes the configured default. The signer's end caps it. */
   readonly ttl: number;
   readonly dnsNames?: readonly string[];
+  /** Whose it is, or on which it runs: its serial number is then one that was reserved for this node, so that it can be withdrawn. */
+  readonly node?: SpiffeId;
 }
 
 export interface IssuedX509 {
@@ -122,9 +124,26 @@ export interface IssuedJwt {
 
 /** The one place that builds certificates and tokens, and that reads them again after signing. */
 export interface Issuer {
+  /**
+   * To be asked before anything is issued for a node, until it answers undefined: a serial number is at hand then.
+   * @param ttl seconds, as in the request that follows
+   * @param hint how many will be wanted soon
+   */
+  reserve(
+    node: SpiffeId,
+    kind: 'workload' | 'agent' | 'jwt' | 'jti',
+    ttl: number,
+    hint: number,
+  ): Promise<void> | undefined;
   workloadX509(request: X509Request): IssuedX509;
   agentX509(request: X509Request): IssuedX509;
   serverX509(spki: Uint8Array): IssuedX509;
   downstreamCa(spki: Uint8Array, ttl: number): IssuedX509;
-  jwt(request: { id: SpiffeId; audience: readonly string[]; ttl: number; withJti: boolean }): IssuedJwt;
+  jwt(request: {
+    id: SpiffeId;
+    audience: readonly string[];
+    ttl: number;
+    withJti: boolean;
+    node?: SpiffeId;
+  }): IssuedJwt;
 }

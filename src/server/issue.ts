@@ -16,12 +16,15 @@ import type { Certificate } from '../x509/read-certificate.js';
 import { BACKDATE_SECONDS } from './authority/x509.js';
 import type { Authority, IssuedJwt, IssuedX509, Issuer, X509Request } from './contract.js';
 import { checkAuthority, checkLeaf } from './issuing/check.js';
+import type { SerialStock, SerialWant } from './issuing/serials.js';
 import { type OpenSigner, signerOpener } from './issuing/signer.js';
 
 export interface IssuerDeps {
   readonly config: Pick<ServerConfig, 'trustDomain' | 'svid' | 'ca' | 'jwt'>;
   readonly authority: Pick<Authority, 'x509' | 'jwt'>;
   readonly clock: Clock;
+  /** Without it every serial number is random, and none can be withdrawn. */
+  readonly serials?: SerialStock;
 }
 
 /** Of nearly every leaf, so encoded once. */
@@ -38,6 +41,8 @@ export function createIssuer(deps: IssuerDeps): Issuer {
   const { trustDomain, svid } = deps.config;
   const server = makeSpiffeId(trustDomain, '/spire/server');
   return {
+    reserve: (node, kind, ttl, hint) =>
+      deps.serials?.reserve(node, wantFor(bench, kind, positive(ttl) ?? defaultTtl(svid, kind)), hint),
     workloadX509(request) {
       checkWorkload(request.id, trustDomain);
       return issueLeaf(bench, request, positive(request.ttl) ?? svid.x509Ttl);
@@ -52,13 +57,29 @@ export function createIssuer(deps: IssuerDeps): Issuer {
   };
 }
 
-function issueLeaf(bench: Bench, { id, spki, dnsNames = [] }: X509Request, ttl: number): IssuedX509 {
-  const signer = bench.openSigner(bench.authority.x509.signer());
+function defaultTtl({ x509Ttl, agentTtl, jwtTtl }: ServerConfig['svid'], kind: string): number {
+  return kind === 'workload' ? x509Ttl : kind === 'agent' ? agentTtl : jwtTtl;
+}
+
+/** The serial number that is about to be drawn, worked out as it will be when it is. */
+function wantFor(bench: Bench, kind: string, ttl: number): SerialWant {
+  const { x509, jwt } = bench.authority;
+  const authority = x509.signer().id;
+  const { notAfter } = kind === 'jwt' || kind === 'jti' ? jwt.signer() : x509.signer();
+  const { notAfter: expiresAt } = lifetime(bench.clock, ttl, notAfter);
+  return kind === 'jwt' ? { authority, expiresAt, unnumbered: true } : { authority, expiresAt };
+}
+
+function issueLeaf(bench: Bench, request: X509Request, ttl: number): IssuedX509 {
+  const { id, spki, dnsNames = [], node } = request;
+  const authority = bench.authority.x509.signer();
+  const signer = bench.openSigner(authority);
+  const life = lifetime(bench.clock, ttl, signer.notAfter, bench.serials, node);
   const template: LeafTemplate = {
     kind: 'leaf',
-    serial: bench.drawSerial(),
+    serial: serialFor(bench, node, { authority: authority.id, expiresAt: life.notAfter }),
     subject: dnsNames.length === 0 ? plainSubject : leafSubject(dnsNames),
-    ...lifetime(bench.clock, ttl, signer.notAfter),
+    ...life,
     spki,
     uri: id,
     dnsNames,
@@ -83,32 +104,52 @@ function issueDownstream(bench: Bench, spki: Uint8Array, ttl: number): IssuedX50
   return issued(id, signer, checkAuthority(der, template, signer.certificateSigner));
 }
 
+/** Operators' certificates have random ones; a node's are those that were reserved for it. */
+function serialFor({ serials, drawSerial }: Bench, node: SpiffeId | undefined, want: SerialWant): Uint8Array {
+  return node === undefined || serials === undefined ? drawSerial() : serials.draw(node, want);
+}
+
 function issueToken(bench: Bench, request: Parameters<Issuer['jwt']>[0]): IssuedJwt {
-  const { clock, authority, config } = bench;
-  const { id, audience, ttl, withJti } = request;
+  const { clock, authority, config, serials } = bench;
+  const { id, audience, ttl, withJti, node } = request;
   checkWorkload(id, config.trustDomain);
   const { id: keyId, key, algorithm, notAfter } = authority.jwt.signer();
-  const issuedAt = unixSeconds(clock);
   const { notAfter: expiresAt } = lifetime(clock, positive(ttl) ?? config.svid.jwtTtl, notAfter);
+  // In the second in which a withdrawal fell, what is issued after it is of the next one.
+  const issuedAt = Math.max(unixSeconds(clock), node === undefined ? 0 : (serials?.notBefore(node) ?? 0));
   const claims: JwtSvidClaims = {
     sub: id,
     aud: audience,
     iat: issuedAt,
     exp: expiresAt,
     ...(config.jwt.issuer === '' ? {} : { iss: config.jwt.issuer }),
-    ...(withJti ? { jti: randomUUID() } : {}),
+    ...(withJti ? { jti: tokenId(bench, node, expiresAt) } : {}),
   };
   const token = signJwtSvid(claims, { key, keyId, alg: algorithm });
   checkToken(token, claims);
   return { id, token, issuedAt, expiresAt };
 }
 
-/** Begins a little in the past; ends when its signer ends at the latest. */
-function lifetime(clock: Clock, ttl: number, signerEnd: number): { notBefore: number; notAfter: number } {
+/** Out of the serial numbers of the node, so that one list of what was withdrawn serves certificates and tokens. */
+function tokenId(bench: Bench, node: SpiffeId | undefined, expiresAt: number): string {
+  if (node === undefined || bench.serials === undefined) return randomUUID();
+  const want = { authority: bench.authority.x509.signer().id, expiresAt };
+  return Buffer.from(bench.serials.draw(node, want)).toString('hex');
+}
+
+/** Begins a little in the past, but after what was withdrawn from its node; ends when its signer ends at the latest. */
+function lifetime(
+  clock: Clock,
+  ttl: number,
+  signerEnd: number,
+  serials?: SerialStock,
+  node?: SpiffeId,
+): { notBefore: number; notAfter: number } {
   const now = unixSeconds(clock);
   const notAfter = Math.min(now + ttl, signerEnd);
   if (notAfter <= now) throw new TouchmarkError('authority_unavailable', 'the signing authority has ended');
-  return { notBefore: now - BACKDATE_SECONDS, notAfter };
+  const earliest = node === undefined ? 0 : (serials?.notBefore(node) ?? 0);
+  return { notBefore: Math.max(now - BACKDATE_SECONDS, Math.min(earliest, notAfter - 1)), notAfter };
 }
 
 function issued(id: SpiffeId, signer: OpenSigner, read: Certificate): IssuedX509 {

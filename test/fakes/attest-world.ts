@@ -111,6 +111,7 @@ function fakeIssuer(certified: Uint8Array[], clock: ManualClock): Issuer {
     throw new Error('nothing but node SVIDs is issued here');
   };
   return {
+    reserve: () => undefined,
     workloadX509: refuse,
     serverX509: refuse,
     downstreamCa: refuse,

@@ -148,7 +148,9 @@ async function renew(deps: AgentApiDeps, request: RenewAgentRequest, call: ApiCa
   }
   call.issuingNode();
   const { spki } = readCsr(params.csr);
-  const svid = deps.issuer.agentX509({ id, spki, ttl: deps.agentTtl });
+  for (let wait = reserve(deps, id); wait; wait = reserve(deps, id)) await wait;
+  call.issuingNode();
+  const svid = deps.issuer.agentX509({ id, node: id, spki, ttl: deps.agentTtl });
   await deps.nodes.renewed(id, attestationNumber, svid.serial, svid.expiresAt);
   call.audit({
     agent_id: id,
@@ -157,6 +159,10 @@ async function renew(deps: AgentApiDeps, request: RenewAgentRequest, call: ApiCa
     expires_at: svid.expiresAt,
   });
   return create(RenewAgentResponseSchema, { svid: x509SvidToWire(svid, '') });
+}
+
+function reserve({ issuer, agentTtl }: AgentApiDeps, id: SpiffeId): Promise<void> | undefined {
+  return issuer.reserve(id, 'agent', agentTtl, 1);
 }
 
 /** The token is told once, here; what is stored is its hash. */

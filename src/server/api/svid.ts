@@ -97,9 +97,12 @@ function issueMethods(deps: SvidDeps): Omit<Methods, MintMethod> {
     newJWTSVID: async (request, call) => {
       checkAudience('audience', request.audience);
       await deps.limits.jwt.take(call.address, 1, call);
-      const entry = authorizedEntry(deps, call.issuingNode(), request.entryId);
+      const reserve = () => reserveToken(deps, call.issuingNode(), request.entryId);
+      for (let wait = reserve(); wait; wait = reserve()) await wait;
+      const node = call.issuingNode();
+      const entry = authorizedEntry(deps, node, request.entryId);
       const { spiffeId: id, jwtSvidTtl: ttl, jwtSvidIncludeJti: withJti } = entry;
-      const svid = deps.issuer.jwt({ id, audience: request.audience, ttl, withJti });
+      const svid = deps.issuer.jwt({ id, audience: request.audience, ttl, withJti, node: node.id });
       call.audit({
         entry_ids: [entry.id],
         spiffe_id: id,
@@ -142,6 +145,11 @@ async function batchNewX509(deps: SvidDeps, params: readonly NewX509SVIDParams[]
       await setImmediate();
       node = call.issuingNode();
     }
+    const left = params.length - index;
+    for (let wait = reserveX509(deps, node, param, left); wait; wait = reserveX509(deps, node, param, left)) {
+      await wait;
+      node = call.issuingNode();
+    }
     const result = newX509(deps, node, param);
     if (result.svid === undefined) failed += 1;
     results.push(result);
@@ -150,13 +158,30 @@ async function batchNewX509(deps: SvidDeps, params: readonly NewX509SVIDParams[]
   return create(BatchNewX509SVIDResponseSchema, { results });
 }
 
+/** Nearly always there is nothing to wait for. What nothing can be issued for, and why, `newX509` says. */
+function reserveX509(deps: SvidDeps, node: Node, { entryId }: NewX509SVIDParams, hint: number) {
+  const entry = deps.registry.entry(entryId);
+  if (entry === undefined) return undefined;
+  try {
+    return deps.issuer.reserve(node.id, 'workload', entry.x509SvidTtl, hint);
+  } catch (error) {
+    if (!(error instanceof TouchmarkError)) throw error;
+    return undefined;
+  }
+}
+
+function reserveToken(deps: SvidDeps, node: Node, entryId: string) {
+  const { jwtSvidTtl: ttl, jwtSvidIncludeJti: withJti } = authorizedEntry(deps, node, entryId);
+  return deps.issuer.reserve(node.id, withJti ? 'jti' : 'jwt', ttl, 1);
+}
+
 /** Of the request only the public key is used, once its own signature was found good; everything else is the entry's. */
 function newX509(deps: SvidDeps, node: Node, param: NewX509SVIDParams): BatchNewX509SVIDResponse_Result {
   try {
     const entry = authorizedEntry(deps, node, param.entryId);
     const { spki } = readCsr(param.csr);
     const { spiffeId: id, x509SvidTtl: ttl, dnsNames } = entry;
-    const svid = deps.issuer.workloadX509({ id, spki, ttl, dnsNames });
+    const svid = deps.issuer.workloadX509({ id, spki, ttl, dnsNames, node: node.id });
     return create(BatchNewX509SVIDResponse_ResultSchema, {
       status: okStatus(),
       svid: x509SvidToWire(svid, entry.hint),

@@ -11,6 +11,7 @@ import type {
   Node,
   WithdrawalRecord,
 } from '../model.js';
+import type { EventRecord } from '../record/model.js';
 
 /** Every kind of record, with the type of its value. */
 export interface Records {
@@ -38,8 +39,13 @@ export interface Records {
   evidence_log: { data: string };
   /** Key: node ID. */
   withdrawal: WithdrawalRecord;
-  /** Key: `<node ID>#<first counter, 12 hex digits>`: counters of serial numbers that were set aside for a node. */
-  serial_block: { first: number; count: number; until: number };
+  /**
+   * Key: `<node ID>#<first counter, 12 hex digits>`: counters of serial numbers that were set aside for what one X.509 authority
+   * signs for a node; `until` and `withdrawn` in Unix milliseconds.
+   */
+  serial_block: { first: number; count: number; until: number; authority: string; withdrawn: number };
+  /** What commits meant, until it is in the log of events (record/). */
+  event: EventRecord;
   /** Counters and markers of the server itself. */
   meta: { value: string };
 }

@@ -1,0 +1,148 @@
+/** Serial numbers for what nodes are given, and which of them were withdrawn. */
+import type { Clock } from '../../clock.js';
+import type { Logger } from '../../log.js';
+import type { SpiffeId } from '../../spiffe/id.js';
+import type { Datastore, Write } from '../datastores/contract.js';
+import { startDueTimer } from '../due-timer.js';
+import type { KeyManager } from '../key-managers/contract.js';
+import { deriveSerials, serialSecret } from './serial-blocks.js';
+import { loadBlocks, pruneBlocks, pruneTime } from './serial-records.js';
+import {
+  draw,
+  type FetchDeps,
+  fetch,
+  fetchAhead,
+  holdsSomething,
+  isEnough,
+  isLow,
+  newShelf,
+  type Shelf,
+  withdraw,
+} from './serial-shelf.js';
+
+/** An SVID that is about to be signed for a node. */
+export interface SerialWant {
+  /** The X.509 authority that signs. */
+  readonly authority: string;
+  /** Unix seconds. */
+  readonly expiresAt: number;
+  /** Nothing is drawn, but the node must be known to hold something until then. */
+  readonly unnumbered?: boolean;
+}
+
+/** What the issuer asks for. */
+export interface SerialStock {
+  /**
+   * Undefined while a serial number is at hand, which is nearly always: the next block is reserved ahead. Else resolves when there
+   * may be one: ask again then, for somebody may have been faster.
+   * @param hint how many more will be wanted soon
+   */
+  reserve(node: SpiffeId, want: SerialWant, hint: number): Promise<void> | undefined;
+  /** @throws TouchmarkError `serials_not_reserved` when `reserve` was not asked */
+  draw(node: SpiffeId, want: SerialWant): Uint8Array;
+  /** Unix seconds before which nothing that this node is given may begin: what it held before was withdrawn. */
+  notBefore(node: SpiffeId): number;
+}
+
+export interface WithdrawnSerials {
+  readonly node: SpiffeId;
+  /** Unix milliseconds. */
+  readonly withdrawn: number;
+  readonly count: number;
+  /** 16 bytes each, one after the other: the first `most` of them. */
+  serials(most: number): Buffer;
+}
+
+export interface Serials extends SerialStock, Disposable {
+  /** The nodes that may hold something that was not withdrawn. */
+  holders(): SpiffeId[];
+  /**
+   * Everything that the node was given until now is withdrawn in memory; what is to be committed for it, and until when any of it
+   * lasts, in Unix milliseconds; 0: it holds nothing.
+   */
+  withdraw(node: SpiffeId, now: number): { readonly writes: readonly Write[]; readonly until: number };
+  /** After a start: what a node holds that was withdrawn begins no earlier. */
+  setNotBefore(node: SpiffeId, issuedBefore: number): void;
+  /** Of one authority, by block. */
+  withdrawn(authority: string): WithdrawnSerials[];
+}
+
+export interface SerialsDeps {
+  readonly store: Datastore;
+  readonly keys: KeyManager;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Reads what earlier runs set aside. Blocks are dropped when all that came out of them has ended.
+ * @throws TouchmarkError what the datastore and the key manager throw
+ */
+export async function openSerials(deps: SerialsDeps): Promise<Serials> {
+  const { clock } = deps;
+  const { secret, fresh } = await serialSecret(deps.keys);
+  const shelves = new Map<SpiffeId, Shelf>();
+  await loadBlocks(deps, fresh, (held) => {
+    const shelf = shelfOf(shelves, held.block.node);
+    shelf.blocks.push(held);
+    shelf.next = Math.max(shelf.next, held.block.first + held.block.count);
+  });
+  const timer = startDueTimer(clock, {
+    next: () => nextPrune(shelves),
+    run: () => pruneBlocks(deps, shelves),
+  });
+  const fetchDeps: FetchDeps = { ...deps, secret, onBlock: ({ until }) => timer.expect(pruneTime(until)) };
+  return {
+    reserve(node, want, hint) {
+      const shelf = shelfOf(shelves, node);
+      if (!isEnough(shelf, want)) return fetch(fetchDeps, shelf, want, hint);
+      if (isLow(shelf, want)) fetchAhead(fetchDeps, shelf, want, hint);
+      return undefined;
+    },
+    draw: (node, want) => draw(shelfOf(shelves, node), want),
+    notBefore: (node) => shelves.get(node)?.notBefore ?? 0,
+    holders: () =>
+      [...shelves.values()].filter((shelf) => holdsSomething(shelf, clock.now())).map(({ node }) => node),
+    withdraw: (node, now) => withdraw(shelfOf(shelves, node), now),
+    setNotBefore(node, issuedBefore) {
+      shelfOf(shelves, node).notBefore = Math.ceil(issuedBefore / 1000);
+    },
+    withdrawn: (authority) => withdrawnOf(shelves, secret, authority, clock.now()),
+    [Symbol.dispose]: () => timer[Symbol.dispose](),
+  };
+}
+
+function shelfOf(shelves: Map<SpiffeId, Shelf>, node: SpiffeId): Shelf {
+  const known = shelves.get(node);
+  if (known !== undefined) return known;
+  const shelf = newShelf(node);
+  shelves.set(node, shelf);
+  return shelf;
+}
+
+/** Unix seconds at which the first block can be dropped. */
+function nextPrune(shelves: ReadonlyMap<SpiffeId, Shelf>): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const { blocks } of shelves.values()) {
+    for (const { block } of blocks) next = Math.min(next, block.until);
+  }
+  return pruneTime(next);
+}
+
+function withdrawnOf(
+  shelves: ReadonlyMap<SpiffeId, Shelf>,
+  secret: Uint8Array,
+  authority: string,
+  now: number,
+): WithdrawnSerials[] {
+  const found: WithdrawnSerials[] = [];
+  for (const { node, blocks } of shelves.values()) {
+    for (const { block } of blocks) {
+      const { withdrawn, count, until } = block;
+      if (withdrawn === 0 || block.authority !== authority || until <= now) continue;
+      const serials = (most: number) => deriveSerials(secret, block, Math.min(most, count));
+      found.push({ node, withdrawn, count, serials });
+    }
+  }
+  return found;
+}
