@@ -10,6 +10,7 @@ import { hostVerbs } from './host.js';
 import { enrolVerbs } from './host-enrol.js';
 import { mintVerbs } from './mint.js';
 import { operateVerbs } from './operate.js';
+import { referenceVerbs } from './reference.js';
 
 export const program: Program = {
   name: 'touchmark-server',
@@ -20,6 +21,7 @@ export const program: Program = {
     ...enrolVerbs,
     ...entryVerbs,
     ...applyVerbs,
+    ...referenceVerbs,
     ...agentVerbs,
     ...bundleVerbs,
     ...federationVerbs,
