@@ -75,7 +75,7 @@ export function digestText(bank: HashName, value: Uint8Array): Digest {
 /** Text out of an input as a label: on one line, without what turns or hides it, and bounded. */
 export function labelText(text: string): string {
   return text
-    .replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replace(/[\p{C}\s]+/gu, ' ')
     .trim()
     .slice(0, 200);
 }
