@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { hasCode } from '../../src/errors.js';
-import { createMeasuredHost } from '../../src/host/swtpm/measured-host.js';
+import { createMeasuredHost, measureFile } from '../../src/host/swtpm/measured-host.js';
 import { extendPcr } from '../../src/host/swtpm/pcr-extend.js';
 import { openTpm } from '../../src/host/tpm.js';
 import { silentLogger } from '../../src/log.js';
@@ -15,6 +15,7 @@ import { readImaEntry } from '../../src/measure/ima/ima-entry.js';
 import { imaReplay } from '../../src/measure/ima/ima-replay.js';
 import { parseUserspaceLog } from '../../src/measure/userspace/userspace-log.js';
 import { replayUserspaceLog } from '../../src/measure/userspace/userspace-replay.js';
+import { digest } from '../../src/tpm/algorithms.js';
 import { haveSwtpm, startCopy } from '../support/swtpm.js';
 
 const allPcrs = Array.from({ length: 16 }, (_, pcr) => pcr);
@@ -118,3 +119,24 @@ test('what the chip refuses is told', async (t) => {
 function hex(bytes: Uint8Array | undefined): string {
   return Buffer.from(bytes ?? []).toString('hex');
 }
+
+test('another process goes on with the list of a made host', async (t) => {
+  if (!(await haveSwtpm(t))) return;
+  await using chip = await startCopy();
+  const dir = chip.directory;
+  {
+    await using made = await createMeasuredHost({ dir, tcti: chip.tcti });
+    await made.extendFile('/usr/bin/first', 'one');
+  }
+  await measureFile({ dir, tcti: chip.tcti }, '/usr/bin/second', digest('sha256', Buffer.from('two')));
+  await measureFile({ dir, tcti: chip.tcti }, '/usr/bin/second', digest('sha256', Buffer.from('two')));
+  const list = join(dir, 'securityfs', 'ima', 'binary_runtime_measurements');
+  const ima = imaReplay('sha256');
+  const records = [...parseImaBinary(await readFile(list))];
+  for (const record of records) ima.extend(record);
+  assert.equal(records.length, 3);
+  await using tpm = await openTpm({ tcti: chip.tcti, log: silentLogger() });
+  const read = await tpm.pcrRead({ bank: 'sha256', pcrs: [10] });
+  assert.equal(hex(read.get(10)), hex(ima.value(10)));
+  assert.equal(await readFile(join(dir, 'securityfs', 'ima', 'runtime_measurements_count'), 'utf8'), '3\n');
+});

@@ -8,7 +8,7 @@ import { inspectUki } from '../inspect/uki.js';
 import { inspectUserspaceLog } from '../inspect/userspace-log.js';
 import type { Program } from '../verb.js';
 import { devVerb } from './dev.js';
-import { devChipVerb } from './dev-chip.js';
+import { devChipVerbs } from './dev-chip.js';
 
 export const program: Program = {
   name: 'touchmark',
@@ -24,6 +24,6 @@ export const program: Program = {
     inspectUserspaceLog,
     inspectUki,
     devVerb,
-    devChipVerb,
+    ...devChipVerbs,
   ],
 };

@@ -1,9 +1,10 @@
-import { appendFile, type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
+import { appendFile, type FileHandle, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLane } from '../../../native/lane.js';
 import { parseBootLog } from '../../measure/boot/boot-log.js';
 import { replayBootLog } from '../../measure/boot/boot-replay.js';
 import { bootAggregate } from '../../measure/ima/boot-aggregate.js';
+import { parseImaBinary } from '../../measure/ima/ima-binary.js';
 import { digest, type HashName, hashByName } from '../../tpm/algorithms.js';
 import { bootEvents, type MadeBoot } from './boot-events.js';
 import { imaRecord, imaSigData, userspaceRecord, writeBootLog } from './log-writer.js';
@@ -62,11 +63,30 @@ export async function createMeasuredHost(options: MeasuredHostOptions): Promise<
   for (const { pcr, measured } of events) await extend(pcr, (bank) => digest(bank, measured));
   const userspaceLogPath = join(dir, 'tpm2-measure.log');
   await writeFile(userspaceLogPath, '');
-  const list = ima ? await openList(join(securityfs, 'ima'), extend) : undefined;
+  const list = ima ? await openList(join(securityfs, 'ima'), extend, 'w') : undefined;
   const host = hostOver({ securityfs, userspaceLogPath, bootLogPath, banks, extend, list });
   await list?.add('ima-sig', imaSigData('boot_aggregate', aggregateOf(bootLog)));
   for (const phase of phases) await host.measureText(11, phase);
   return host;
+}
+
+/**
+ * IMA of a host that another process made measures one file more, as the kernel does when it is run for the first time.
+ * One process at a time: nothing keeps two from mixing up the order of list and chip.
+ */
+export async function measureFile(
+  { dir, tcti, banks = ['sha1', 'sha256'] }: Pick<MeasuredHostOptions, 'dir' | 'tcti' | 'banks'>,
+  path: string,
+  sha256: Uint8Array,
+): Promise<void> {
+  const extend: Extend = (pcr, digestOf) =>
+    extendPcr(tcti, pcr, new Map(banks.map((bank) => [bank, digestOf(bank)])));
+  const list = await openList(join(dir, 'securityfs', 'ima'), extend, 'a');
+  try {
+    await list.add('ima-sig', imaSigData(path, sha256));
+  } finally {
+    await list.close();
+  }
 }
 
 type Extend = (pcr: number, digestOf: (bank: HashName) => Uint8Array) => Promise<void>;
@@ -105,11 +125,14 @@ interface ImaList {
   close(): Promise<void>;
 }
 
-async function openList(directory: string, extend: Extend): Promise<ImaList> {
-  const list = await open(join(directory, 'binary_runtime_measurements'), 'w');
-  const counter = await open(join(directory, 'runtime_measurements_count'), 'w');
-  const listed = new Set<string>();
-  let entries = 0;
+/** @param flag `w` for an empty list, `a` to go on with the one that is there */
+async function openList(directory: string, extend: Extend, flag: 'w' | 'a'): Promise<ImaList> {
+  const path = join(directory, 'binary_runtime_measurements');
+  const before = flag === 'a' ? [...parseImaBinary(await readFile(path))] : [];
+  const listed = new Set(before.map(({ data }) => Buffer.from(data).toString('latin1')));
+  const list = await open(path, flag);
+  const counter = await open(join(directory, 'runtime_measurements_count'), flag === 'a' ? 'r+' : 'w');
+  let entries = before.length;
   return {
     count: () => entries,
     async add(template, data, violation = false) {
