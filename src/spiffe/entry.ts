@@ -73,9 +73,6 @@ export function weakReason(selectors: readonly Selector[]): string | undefined {
   return `${forms.join(', ')}: any user may run that file; add a selector such as unix:uid or systemd:id`;
 }
 
-/** The claim that the kernel measured the executable; whoever signs has to make it good. */
-export const MEASURED = 'binary:measured:true';
-
 /** SHA-256 digests, `sha256:<hex>`, that must be in the host's measured list before this entry is signed for; usually none. */
 export function measuredDigests(entry: Pick<Entry, 'selectors'>): readonly string[] {
   const forms = entry.selectors.map(formatSelector);

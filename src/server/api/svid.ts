@@ -20,6 +20,7 @@ import { readCsr } from '../../x509/csr.js';
 import type { Limits } from '../access/limits.js';
 import type { Privileged } from '../access/privileged.js';
 import type { Authority, Issuer, Registry } from '../contract.js';
+import { awaitMeasured, checkMeasured, type MeasuredDeps } from '../issuing/measured.js';
 import type { Node } from '../model.js';
 import { csrDigest, jwtSvidToWire, okStatus, statusOf, x509SvidToWire } from './convert.js';
 import { downstreamCaller } from './downstream.js';
@@ -32,6 +33,8 @@ export interface SvidDeps {
   readonly issuer: Issuer;
   readonly limits: Limits;
   readonly privileged: Privileged;
+  /** What entries with `binary:measured:true` are checked against. */
+  readonly measurements: MeasuredDeps;
   /** @throws TouchmarkError when the node's state permits nothing now */
   readonly permitIssuance: (node: Node) => void;
   readonly trustDomain: TrustDomain;
@@ -97,6 +100,7 @@ function issueMethods(deps: SvidDeps): Omit<Methods, MintMethod> {
     newJWTSVID: async (request, call) => {
       checkAudience('audience', request.audience);
       await deps.limits.jwt.take(call.address, 1, call);
+      await measured(deps, call, [request]);
       const reserve = () => reserveToken(deps, call.issuingNode(), request.entryId);
       for (let wait = reserve(); wait; wait = reserve()) await wait;
       const node = call.issuingNode();
@@ -137,6 +141,7 @@ async function batchNewX509(deps: SvidDeps, params: readonly NewX509SVIDParams[]
   if (params.length === 0) throw new TouchmarkError('argument_invalid', 'params is empty');
   checkLength('params', params, MAX_BATCH);
   await deps.limits.x509.take(call.address, params.length, call);
+  await measured(deps, call, params);
   const results: BatchNewX509SVIDResponse_Result[] = [];
   let failed = 0;
   let node = call.issuingNode();
@@ -156,6 +161,15 @@ async function batchNewX509(deps: SvidDeps, params: readonly NewX509SVIDParams[]
   }
   call.audit({ count: params.length, failed, entry_ids: params.slice(0, 20).map((param) => param.entryId) });
   return create(BatchNewX509SVIDResponseSchema, { results });
+}
+
+function measured(
+  { measurements, registry }: SvidDeps,
+  call: ApiCall,
+  params: readonly { entryId: string }[],
+) {
+  const entries = params.map(({ entryId }) => registry.entry(entryId));
+  return awaitMeasured(measurements, call.issuingNode(), entries);
 }
 
 /** Nearly always there is nothing to wait for. What nothing can be issued for, and why, `newX509` says. */
@@ -192,7 +206,7 @@ function newX509(deps: SvidDeps, node: Node, param: NewX509SVIDParams): BatchNew
   }
 }
 
-/** The entry, if this node may have it now: a descendant of the node, and not past its end. */
+/** The entry, if this node may have it now: a descendant of the node, not past its end, of a binary that was measured. */
 function authorizedEntry(deps: SvidDeps, node: Node, id: string): Entry {
   if (id === '') throw new TouchmarkError('argument_invalid', 'entry_id is empty');
   const entry = deps.registry.entry(id);
@@ -201,6 +215,7 @@ function authorizedEntry(deps: SvidDeps, node: Node, id: string): Entry {
     const message = `entry ${JSON.stringify(id.slice(0, 255))} is unknown, or not for agent ${node.id}`;
     throw new TouchmarkError('entry_not_authorized', message);
   }
+  checkMeasured(deps.measurements, node, entry);
   return entry;
 }
 
