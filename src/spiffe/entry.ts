@@ -73,13 +73,13 @@ export function weakReason(selectors: readonly Selector[]): string | undefined {
   return `${forms.join(', ')}: any user may run that file; add a selector such as unix:uid or systemd:id`;
 }
 
-/** SHA-256 digests, `sha256:<hex>`, that must be in the host's measured list before this entry is signed for; usually none. */
-export function measuredDigests(entry: Pick<Entry, 'selectors'>): readonly string[] {
-  const forms = entry.selectors.map(formatSelector);
-  if (!forms.includes(MEASURED)) return [];
-  return forms
-    .filter((form) => form.startsWith('binary:sha256:'))
-    .map((form) => form.slice('binary:'.length));
+/**
+ * SHA-256 digests, `sha256:<hex>`, that must be in the host's measured list before this entry is signed for; usually none.
+ * `binary:measured:true` is a claim of the agent: whoever signs has to make it good.
+ */
+export function measuredDigests({ selectors }: Pick<Entry, 'selectors'>): readonly string[] {
+  const binary = selectors.filter(({ type }) => type === 'binary').map(({ value }) => value);
+  return binary.includes('measured:true') ? binary.filter((value) => value.startsWith('sha256:')) : [];
 }
 
 /** Whether an SVID may be fetched before a workload asks for it. */
