@@ -6,13 +6,15 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const load = (path) => import(join(root, 'dist', 'src', path));
 
-const [{ configPage }, { serverKeys }, { agentKeys }, { errorTable }, { verbHelp }] = await Promise.all([
-  load('config/page.js'),
-  load('config/server-keys.js'),
-  load('config/agent-keys.js'),
-  load('error-table.js'),
-  load('cli/help.js'),
-]);
+const [{ configPage }, { serverKeys }, { agentKeys }, { errorTable }, { verbHelp }, { schemas }] =
+  await Promise.all([
+    load('config/page.js'),
+    load('config/server-keys.js'),
+    load('config/agent-keys.js'),
+    load('error-table.js'),
+    load('cli/help.js'),
+    load('measure/policy/schema/table.js'),
+  ]);
 const programs = await Promise.all(
   ['server', 'agent', 'touchmark'].map(async (name) => (await load(`cli/${name}/program.js`)).program),
 );
@@ -55,11 +57,14 @@ const pages = {
     'The agent reads `/etc/touchmark/agent.toml`, in TOML. `touchmark-agent validate` prints every problem at once.',
     agentKeys,
   ),
+  ...Object.fromEntries(
+    Object.entries(schemas).map(([kind, schema]) => [`schema/${kind}.json`, JSON.stringify(schema, null, 2)]),
+  ),
   ...Object.fromEntries(programs.map((program) => [`man/${program.name}.1.md`, commandsPage(program)])),
 };
 
 let stale = 0;
-mkdirSync(join(root, 'docs', 'man'), { recursive: true });
+for (const folder of ['man', 'schema']) mkdirSync(join(root, 'docs', folder), { recursive: true });
 for (const [name, text] of Object.entries(pages)) {
   const path = join(root, 'docs', name);
   const whole = text.endsWith('\n') ? text : `${text}\n`;

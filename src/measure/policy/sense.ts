@@ -1,0 +1,146 @@
+/** What a schema cannot say: patterns that are patterns, keys that are keys, and rules that would check nothing. */
+import { createPublicKey } from 'node:crypto';
+import { messageOf } from '../../errors.js';
+import { checkGlob, compileGlob } from './glob.js';
+import type { FileReference, HostGroup, MeasurementPolicy, ReferenceSet } from './model.js';
+import type { ManifestProblem } from './problem.js';
+
+type Path = readonly (string | number)[];
+
+/** Texts without anything in common: a glob that matches all of a kind matches everything. */
+const probes = {
+  paths: ['/usr/bin/bash', '/tmp/x', '/home/a/.b', '/lib/modules/6.1/k.ko', '/opt/Q'],
+  texts: ['BOOT_IMAGE=/vmlinuz', 'root=/dev/sda1 quiet', 'machine-id:0f', 'x'],
+};
+
+export function groupProblems({ labels }: HostGroup): ManifestProblem[] {
+  return Object.entries(labels).flatMap(([key, pattern]) => globProblem(['labels', key], pattern));
+}
+
+export function setProblems({ files, fileSigners }: ReferenceSet): ManifestProblem[] {
+  return [...pathProblems(['files'], files), ...fileSigners.flatMap(signerProblem)];
+}
+
+export function policyProblems(policy: MeasurementPolicy): ManifestProblem[] {
+  const { commandLine, userspace, runtime } = policy;
+  return [
+    ...globProblems(['commandLine', 'accept'], commandLine?.accept),
+    ...globProblems(['commandLine', 'require'], commandLine?.require),
+    ...globProblems(['commandLine', 'forbid'], commandLine?.forbid),
+    ...globProblems(['userspace', 'accept'], userspace?.accept),
+    ...globProblems(['runtime', 'exclude'], runtime?.exclude),
+    ...pathProblems(['runtime', 'accept'], runtime?.accept ?? []),
+    ...nothingProblems(policy),
+  ];
+}
+
+/** Rules that would pass whatever a host shows, or have nothing to compare with: both look checked and are not. */
+function nothingProblems(policy: MeasurementPolicy): ManifestProblem[] {
+  const sets = policy.references.length > 0 || policy.acceptNext.length > 0;
+  const { firmware, firmwareConfig, secureBoot, bootChain, commandLine, userspace } = policy;
+  const nothing = (path: Path, message: string): ManifestProblem => ({
+    code: 'policy_checks_nothing',
+    path,
+    message,
+  });
+  const rules = [firmware, firmwareConfig, secureBoot, bootChain, commandLine, userspace, policy.runtime];
+  if (rules.every((rule) => rule === undefined)) {
+    return [nothing([], 'no component has a rule; write at least one, as secureBoot: {}')];
+  }
+  const problems = [];
+  for (const [key, rule] of Object.entries({ firmware, firmwareConfig, bootChain })) {
+    if (rule !== undefined && rule.accept.length === 0 && !sets) {
+      problems.push(nothing([key], 'has nothing to compare with: name references, or accept digests'));
+    }
+  }
+  if (secureBoot !== undefined && !sets && isEmptyRule(secureBoot)) {
+    problems.push(nothing(['secureBoot'], 'asks neither for Secure Boot nor for any key'));
+  }
+  if (commandLine !== undefined && !sets && isEmptyRule(commandLine)) {
+    problems.push(
+      nothing(['commandLine'], 'has nothing to compare with: name references, or accept, require, forbid'),
+    );
+  }
+  if (
+    commandLine?.accept.some((glob) => matchesAll(glob, probes.texts)) &&
+    isEmptyRule({ ...commandLine, accept: [] })
+  ) {
+    problems.push(
+      nothing(
+        ['commandLine', 'accept'],
+        'accepts every command line; require or forbid words, or be narrower',
+      ),
+    );
+  }
+  if (userspace?.accept.some((glob) => matchesAll(glob, probes.texts))) {
+    problems.push(nothing(['userspace', 'accept'], 'accepts everything that user space measures'));
+  }
+  return [...problems, ...runtimeProblems(policy, sets)];
+}
+
+function runtimeProblems({ runtime, mode }: MeasurementPolicy, sets: boolean): ManifestProblem[] {
+  if (runtime === undefined) return [];
+  const nothing = (path: Path, message: string): ManifestProblem => ({
+    code: 'policy_checks_nothing',
+    path: ['runtime', ...path],
+    message,
+  });
+  const { policies, commandLine } = runtime.rules;
+  const problems = [];
+  if (!sets && runtime.accept.length === 0) {
+    const keys = runtime.signed ? 'the keys of signed files come from reference sets: name one' : undefined;
+    problems.push(nothing([], keys ?? 'has nothing to compare with: name references, or accept files'));
+  }
+  if (mode === 'enforce' && policies.length === 0 && commandLine.length === 0) {
+    const why = 'without rules that make IMA measure, an empty list would look healthy';
+    problems.push(nothing(['rules'], `${why}: name policies, or commandLine: [ima_policy=tcb]`));
+  }
+  const all = runtime.exclude.findIndex((glob) => matchesAll(glob, probes.paths));
+  if (all >= 0) problems.push(nothing(['exclude', all], 'leaves out every file'));
+  return problems;
+}
+
+/** Whether all that a rule could compare with is empty, and it asks for nothing. */
+function isEmptyRule(rule: object): boolean {
+  return Object.entries(rule).every(
+    ([key, value]) =>
+      key === 'onFail' || value === false || value === '' || (Array.isArray(value) && value.length === 0),
+  );
+}
+
+function pathProblems(path: Path, files: readonly FileReference[]): ManifestProblem[] {
+  return files.flatMap((file, index) =>
+    file.path === '' ? [] : globProblem([...path, index, 'path'], file.path),
+  );
+}
+
+function globProblems(path: Path, globs: readonly string[] = []): ManifestProblem[] {
+  return globs.flatMap((glob, index) => globProblem([...path, index], glob));
+}
+
+/** A pattern that is none matches nothing: that it is none is told elsewhere. */
+function matchesAll(glob: string, texts: readonly string[]): boolean {
+  return globProblem([], glob).length === 0 && texts.every(compileGlob(glob));
+}
+
+function globProblem(path: Path, glob: string): ManifestProblem[] {
+  try {
+    checkGlob(glob);
+    return [];
+  } catch (error) {
+    return [{ code: 'glob_invalid', path, message: messageOf(error) }];
+  }
+}
+
+function signerProblem(pem: string, index: number): ManifestProblem[] {
+  const bad = (message: string): ManifestProblem[] => [
+    { code: 'manifest_invalid', path: ['fileSigners', index], message },
+  ];
+  if (pem.includes('PRIVATE KEY')) return bad('holds a private key; give the certificate or the public key');
+  try {
+    createPublicKey(pem);
+    return [];
+  } catch {
+    return bad('is no certificate and no public key in PEM');
+  }
+}
