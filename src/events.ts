@@ -12,6 +12,8 @@ export const auditEvents = {
     'A node presented the SVID of its last renewal for the first time; the one before is void.',
   authority_changed: 'The bundle or an authority that signs changed.',
   node_attested: 'A node proved itself and got an SVID.',
+  identities_withdrawn:
+    'What a node and its workloads hold is not to be accepted any more; it entered the deny feed.',
   host_enrolled: 'A chip was let in as a host.',
   host_waits: 'A chip waits for an operator to approve it.',
   host_suspect: 'Something about a host does not add up; its grace runs.',

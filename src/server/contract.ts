@@ -70,6 +70,8 @@ export interface AuthorityState {
 /** One purpose's keys and their life: prepare, activate, taint, revoke; by hand or by time. */
 export interface AuthoritySlots<Signer> {
   signer(): Signer;
+  /** Of the active and the prepared authority. */
+  signers(): readonly Signer[];
   state(): AuthorityState;
   prepare(): Promise<AuthorityRecord>;
   activate(id: string): Promise<AuthorityRecord>;

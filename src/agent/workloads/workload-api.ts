@@ -28,6 +28,8 @@ import { claimsOf, validateJwt } from './validate-jwt.js';
 
 /** Below the 4 MiB that gRPC clients take by default. */
 const MAX_MESSAGE_BYTES = 3.5 * 1024 * 1024;
+/** Of all CRLs together. */
+const MAX_CRL_BYTES = 1024 * 1024;
 /** IDs, hints, tags and lengths around an item's bytes. */
 const ITEM_OVERHEAD_BYTES = 4096;
 /** What rust-spiffe takes beside the own domain's. */
@@ -44,8 +46,9 @@ export function workloadApi(deps: Delivery): ServiceImpl<typeof SpiffeWorkloadAP
     },
     async *fetchX509Bundles(_request, { caller, signal }) {
       for await (const update of bundleUpdates(deps, caller.workload, signal, 'x509')) {
-        const bundles = byDomain(update, x509BundleOf);
-        yield create(X509BundlesResponseSchema, { crl: [...update.crls], bundles });
+        const crl = boundCrls(update.crls);
+        const bundles = byDomain(update, x509BundleOf, sizeOfAll(crl));
+        yield create(X509BundlesResponseSchema, { crl, bundles });
       }
     },
     async *fetchJWTBundles(_request, { caller, signal }) {
@@ -93,14 +96,13 @@ function x509Response({ identities, own, federated, crls }: X509Update): X509SVI
   const sizeOf = (svid: (typeof svids)[number]) =>
     svid.x509Svid.length + svid.x509SvidKey.length + bundle.length;
   const kept = withinMessage(svids, sizeOf, MAX_MESSAGE_BYTES / 2);
+  const crl = boundCrls(crls);
+  const room = MAX_MESSAGE_BYTES / 2 - sizeOfAll(crl);
   return create(X509SVIDResponseSchema, {
     svids: kept,
-    crl: [...crls],
+    crl,
     federatedBundles: Object.fromEntries(
-      withinMessage(foreign.filter(nonEmpty), ([, bytes]) => bytes.length, MAX_MESSAGE_BYTES / 2).slice(
-        0,
-        MOST_BUNDLES,
-      ),
+      withinMessage(foreign.filter(nonEmpty), ([, bytes]) => bytes.length, room).slice(0, MOST_BUNDLES),
     ),
   });
 }
@@ -114,12 +116,26 @@ function withinMessage<T>(items: readonly T[], sizeOf: (item: T) => number, most
   });
 }
 
-function byDomain(update: BundleUpdate, encode: (bundle: Bundle) => Uint8Array): Record<string, Uint8Array> {
+/** All or none: a part of the lists would be taken for all of them. */
+function boundCrls(crls: readonly Uint8Array[]): Uint8Array[] {
+  return sizeOfAll(crls) > MAX_CRL_BYTES ? [] : [...crls];
+}
+
+function sizeOfAll(items: readonly Uint8Array[]): number {
+  return items.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** @param taken bytes of the message that something else takes */
+function byDomain(
+  update: BundleUpdate,
+  encode: (bundle: Bundle) => Uint8Array,
+  taken = 0,
+): Record<string, Uint8Array> {
   const all = [update.own, ...update.federated.values()];
   const named = all
     .map((bundle) => [`spiffe://${bundle.trustDomain}`, encode(bundle)] as const)
     .filter(nonEmpty);
-  const kept = withinMessage(named, ([, bytes]) => bytes.length, MAX_MESSAGE_BYTES);
+  const kept = withinMessage(named, ([, bytes]) => bytes.length, MAX_MESSAGE_BYTES - taken);
   return Object.fromEntries(kept.slice(0, MOST_BUNDLES + 1));
 }
 

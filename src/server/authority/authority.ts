@@ -107,6 +107,7 @@ function slotsByHand<Signer>(
       timekeeper.nudge();
       return slots.signer();
     },
+    signers: () => slots.signers(),
     state: () => book.state(purpose),
     prepare: () => change('prepared', () => slots.prepare()),
     activate: (id) => change('activated', () => slots.activate(id)),

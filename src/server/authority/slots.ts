@@ -28,6 +28,8 @@ export interface SlotsDeps {
 export interface Slots<Signer> {
   /** @throws TouchmarkError `authority_unavailable` */
   signer(): Signer;
+  /** Of the active and the prepared authority. */
+  signers(): readonly Signer[];
   /** Takes up the keys of a former run; an authority whose key is gone signs no more and stays published. */
   load(): Promise<void>;
   prepare(): Promise<AuthorityRecord>;
@@ -52,6 +54,7 @@ export function createSlots<Signer extends { notAfter: number }>(
   const part: Part<Signer> = { kind, deps, signers: new Map() };
   return {
     signer: () => currentSigner(part),
+    signers: () => [...part.signers.values()],
     load: () => load(part),
     prepare: () => prepare(part),
     activate: (id) => activate(part, id),

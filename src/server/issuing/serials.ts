@@ -46,6 +46,7 @@ export interface SerialStock {
 
 export interface WithdrawnSerials {
   readonly node: SpiffeId;
+  readonly authority: string;
   /** Unix milliseconds. */
   readonly withdrawn: number;
   readonly count: number;
@@ -63,8 +64,8 @@ export interface Serials extends SerialStock, Disposable {
   withdraw(node: SpiffeId, now: number): { readonly writes: readonly Write[]; readonly until: number };
   /** After a start: what a node holds that was withdrawn begins no earlier. */
   setNotBefore(node: SpiffeId, issuedBefore: number): void;
-  /** Of one authority, by block. */
-  withdrawn(authority: string): WithdrawnSerials[];
+  /** By block: what was withdrawn and has not ended yet. */
+  withdrawn(): WithdrawnSerials[];
 }
 
 export interface SerialsDeps {
@@ -107,7 +108,7 @@ export async function openSerials(deps: SerialsDeps): Promise<Serials> {
     setNotBefore(node, issuedBefore) {
       shelfOf(shelves, node).notBefore = Math.ceil(issuedBefore / 1000);
     },
-    withdrawn: (authority) => withdrawnOf(shelves, secret, authority, clock.now()),
+    withdrawn: () => withdrawnOf(shelves, secret, clock.now()),
     [Symbol.dispose]: () => timer[Symbol.dispose](),
   };
 }
@@ -132,16 +133,15 @@ function nextPrune(shelves: ReadonlyMap<SpiffeId, Shelf>): number {
 function withdrawnOf(
   shelves: ReadonlyMap<SpiffeId, Shelf>,
   secret: Uint8Array,
-  authority: string,
   now: number,
 ): WithdrawnSerials[] {
   const found: WithdrawnSerials[] = [];
   for (const { node, blocks } of shelves.values()) {
     for (const { block } of blocks) {
-      const { withdrawn, count, until } = block;
-      if (withdrawn === 0 || block.authority !== authority || until <= now) continue;
+      const { withdrawn, authority, count, until } = block;
+      if (withdrawn === 0 || until <= now) continue;
       const serials = (most: number) => deriveSerials(secret, block, Math.min(most, count));
-      found.push({ node, withdrawn, count, serials });
+      found.push({ node, authority, withdrawn, count, serials });
     }
   }
   return found;

@@ -37,3 +37,14 @@ export function bundleSize({ trustDomain, x509Authorities, jwtAuthorities }: Bun
   );
   return trustDomain.length + 64 + x509 + jwt;
 }
+
+/** All or none: a relying party that checks must not take a part of the lists for all of them. */
+export function boundCrls(crls: readonly Uint8Array[], maxBytes: number): readonly Uint8Array[] {
+  const size = crls.reduce((sum, der) => sum + der.length + 8, 0);
+  return size > maxBytes ? [] : crls;
+}
+
+/** The same objects in the same order. */
+export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((one, at) => one === b[at]);
+}

@@ -22,6 +22,8 @@ export const sessionLimits = {
   messageBytes: 512 * 1024,
   /** All bundles of a node are one message, which stays below the 4 MiB that gRPC takes when nobody says otherwise. */
   bundlesBytes: 3 * 1024 * 1024,
+  /** Of all CRLs that go with them; longer ones are served over HTTPS only. */
+  crlBytes: 512 * 1024,
   /** Beside the one in force: what is left of broken connections. */
   olderSessions: 3,
   /** Entries, over all nodes, that are remembered for agents that come back. */
@@ -36,6 +38,8 @@ export interface SessionsDeps {
   readonly epoch: string;
   readonly registry: Registry;
   readonly authority: Pick<Authority, 'bundle' | 'bundleOf' | 'onChange'>;
+  /** DER, the same objects until they change. */
+  readonly crls?: { current(): readonly Uint8Array[]; onChange(listener: () => void): () => void };
   readonly clock: Clock;
   readonly log: Logger;
   readonly onEvent: NodeEvents;

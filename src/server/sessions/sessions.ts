@@ -38,6 +38,9 @@ export function createSessions(deps: SessionsDeps): Sessions {
     deps.authority.onChange(() => {
       for (const session of table.current.values()) mark(session, 'bundles');
     }),
+    deps.crls?.onChange(() => {
+      for (const session of table.current.values()) mark(session, 'bundles');
+    }) ?? (() => {}),
   ];
   return {
     open: (requests, call) => runSession(deps, table, memory, requests, call),

@@ -7,7 +7,7 @@ import type { TouchmarkError } from '../../errors.js';
 import type { Bundle } from '../../spiffe/bundle.js';
 import { bundleToWire } from '../../wire/bundle.js';
 import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
-import { boundBundles } from './bundles.js';
+import { boundBundles, boundCrls, sameItems } from './bundles.js';
 import { type SessionCall, type SessionsDeps, sessionLimits } from './contract.js';
 import { type Delta, deltaOf, entriesMessages, federatedDomains, type Held, isEmpty } from './entries.js';
 import type { Overlap } from './overlap.js';
@@ -29,6 +29,7 @@ export interface LiveSession {
   /** The revision that `held` is of; 0 before the first message. */
   revision: number;
   sentBundles: readonly Bundle[];
+  sentCrls: readonly Uint8Array[];
   sentStanding: Standing | undefined;
   heardAt: number;
   /** Messages since the interval began. */
@@ -53,6 +54,7 @@ export function newSession(call: SessionCall, now: number): LiveSession {
     held: undefined,
     revision: 0,
     sentBundles: [],
+    sentCrls: [],
     sentStanding: undefined,
     heardAt: now,
     heardCount: 0,
@@ -118,6 +120,7 @@ function* standingMessages(deps: SessionsDeps, session: LiveSession): Generator<
     // The agent drops what it has: when it is let on again, it gets everything.
     session.held = undefined;
     session.sentBundles = [];
+    session.sentCrls = [];
     yield withdrawMessage(standing.reasons);
   }
   if (standing.served && before?.served === false) {
@@ -144,9 +147,10 @@ function* bundleMessages(deps: SessionsDeps, session: LiveSession): Generator<Se
   );
   const { federated, leftOut } = boundBundles(own, wanted, sessionLimits.bundlesBytes);
   const now = [own, ...federated];
-  if (now.length === session.sentBundles.length && now.every((one, at) => one === session.sentBundles[at]))
-    return;
+  const crl = boundCrls(deps.crls?.current() ?? [], sessionLimits.crlBytes);
+  if (sameItems(now, session.sentBundles) && sameItems(crl, session.sentCrls)) return;
   session.sentBundles = now;
+  session.sentCrls = crl;
   if (leftOut.length > 0) {
     const fields = {
       agent_id: session.call.nodeId,
@@ -158,6 +162,7 @@ function* bundleMessages(deps: SessionsDeps, session: LiveSession): Generator<Se
   const value = {
     own: bundleToWire(own, undefined),
     federated: federated.map((bundle) => bundleToWire(bundle, undefined)),
+    crl: [...crl],
   };
   yield create(ServerMessageSchema, { message: { case: 'bundles', value } });
 }

@@ -1,0 +1,191 @@
+/**
+ * The deny feed and the CRLs as they are now. Signed anew when somebody was withdrawn, when an authority came or went, and at half
+ * of their life; at most once a second, however much happens; never while an SVID is being issued.
+ */
+import { type Clock, unixSeconds } from '../../clock.js';
+import { messageOf } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import { signDenyFeed } from '../../spiffe/deny-feed.js';
+import type { TrustDomain } from '../../spiffe/id.js';
+import { makeSigner } from '../../x509/certificate.js';
+import { signCrl } from '../../x509/crl.js';
+import type { Authority, X509Signer } from '../contract.js';
+import type { Datastore } from '../datastores/contract.js';
+import { listeners } from '../datastores/listeners.js';
+import { serialLane } from '../datastores/serial-lane.js';
+import type { Serials } from '../issuing/serials.js';
+import { crlEntries, type DeniedSerials, deniedNodes, deniedSerials, feedSerials } from './content.js';
+import { isBelieved, type KeptCrl, keptSequence, type LastPublication, readLast, writeLast } from './last.js';
+import type { Withdrawals } from './withdrawals.js';
+
+export interface PublisherDeps {
+  readonly store: Datastore;
+  readonly authority: Authority;
+  readonly serials: Pick<Serials, 'withdrawn'>;
+  readonly withdrawals: Pick<Withdrawals, 'all' | 'onChange'>;
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Seconds from one feed to the time by which the next is promised. */
+  readonly lifetime: number;
+}
+
+export interface Publication {
+  readonly sequence: number;
+  /** Compact JWS. */
+  readonly feed: string;
+  /** One for each X.509 authority out of which something may be valid or soon will be. */
+  readonly crls: readonly PublishedCrl[];
+}
+
+export interface PublishedCrl {
+  /** `AuthorityRecord.id`: the hex subject key identifier. */
+  readonly authorityId: string;
+  readonly der: Uint8Array;
+}
+
+export interface DenyPublisher extends AsyncDisposable {
+  current(): Publication;
+  onChange(listener: () => void): () => void;
+}
+
+interface Press {
+  readonly deps: PublisherDeps;
+  readonly lane: ReturnType<typeof serialLane>;
+  readonly changes: ReturnType<typeof listeners<void>>;
+  /** Whose lists are signed here: keys that are active or prepared, and in memory those that were. */
+  readonly signers: Map<string, X509Signer>;
+  last: LastPublication;
+  current: Publication;
+  /** What the publication depends on beside the withdrawals. */
+  authorities: string;
+  publishedAt: number;
+  /** Something changed since the last one began. */
+  dirty: boolean;
+  cancel: () => void;
+  stopped: boolean;
+}
+
+const LEAST_MS = 1_000;
+const RETRY_MS = 5_000;
+
+/** A first publication is out when it resolves. */
+export async function openDenyPublisher(deps: PublisherDeps): Promise<DenyPublisher> {
+  const press: Press = {
+    deps,
+    lane: serialLane(),
+    changes: listeners<void>(),
+    signers: new Map(),
+    last: await readLast(deps.store),
+    current: { sequence: 0, feed: '', crls: [] },
+    authorities: '',
+    publishedAt: 0,
+    dirty: false,
+    cancel: () => {},
+    stopped: false,
+  };
+  await press.lane.run(() => publish(press));
+  const unsubscribe = [
+    deps.withdrawals.onChange(() => soon(press)),
+    deps.authority.onChange(() => {
+      if (authoritiesOf(deps) !== press.authorities) soon(press);
+    }),
+  ];
+  return {
+    current: () => press.current,
+    onChange: press.changes.add,
+    async [Symbol.asyncDispose]() {
+      press.stopped = true;
+      press.cancel();
+      for (const stop of unsubscribe) stop();
+      await press.lane.drained();
+    },
+  };
+}
+
+function soon(press: Press): void {
+  const { clock } = press.deps;
+  press.dirty = true;
+  publishIn(press, Math.max(0, press.publishedAt + LEAST_MS - clock.now()));
+}
+
+function publishIn(press: Press, delayMs: number): void {
+  press.cancel();
+  if (press.stopped) return;
+  press.cancel = press.deps.clock.after(delayMs, () => void press.lane.run(() => tryToPublish(press)));
+}
+
+async function tryToPublish(press: Press): Promise<void> {
+  if (press.stopped) return;
+  try {
+    await publish(press);
+  } catch (error) {
+    press.deps.log.error('the deny feed could not be signed anew', { error: messageOf(error) });
+    publishIn(press, RETRY_MS);
+  }
+}
+
+/** What would be signed otherwise when it changes. */
+function authoritiesOf({ authority }: PublisherDeps): string {
+  const ids = authority.x509.signers().map(({ id }) => id);
+  return [...ids.sort(), authority.jwt.state().active?.id, authority.bundle().sequence].join(' ');
+}
+
+async function publish(press: Press): Promise<void> {
+  const { deps } = press;
+  const { clock, serials, withdrawals, store, log } = deps;
+  const now = unixSeconds(clock);
+  press.authorities = authoritiesOf(deps);
+  press.dirty = false;
+  const sequence = keptSequence(press.last, now);
+  const denied = deniedSerials(serials.withdrawn());
+  if (denied.omitted > 0) {
+    log.error('more SVIDs are withdrawn than the deny feed holds: revoke the authority', {
+      omitted: denied.omitted,
+    });
+  }
+  const kept = signCrls(press, denied, sequence, now);
+  const feed = signFeed(deps, { sequence, now }, denied, deniedNodes(withdrawals.all()));
+  press.last = { sequence, crls: kept };
+  // A sequence that cannot be written down follows the clock all the same.
+  await writeLast(store, press.last).catch((error: unknown) => {
+    log.error('the sequence of the deny feed could not be written down', { error: messageOf(error) });
+  });
+  const crls = kept.map(({ signer: { id: authorityId }, der }) => ({ authorityId, der }));
+  press.current = { sequence, feed, crls };
+  press.publishedAt = clock.now();
+  if (press.dirty) soon(press);
+  else publishIn(press, (deps.lifetime * 1000) / 2);
+  press.changes.tell();
+}
+
+function signFeed(
+  { authority, trustDomain: domain, lifetime }: PublisherDeps,
+  { sequence, now }: { sequence: number; now: number },
+  denied: DeniedSerials,
+  nodes: ReturnType<typeof deniedNodes>,
+): string {
+  const { id: keyId, key, algorithm: alg } = authority.jwt.signer();
+  const times = { thisUpdate: now, nextUpdate: now + lifetime };
+  const lists = { nodes, serials: feedSerials(denied), serialsOmitted: denied.omitted };
+  return signDenyFeed({ domain, sequence, ...times, ...lists }, { key, keyId, alg });
+}
+
+/** Of an authority whose key is gone since a restart the last list stays, which lasts as long as the authority. */
+function signCrls(press: Press, denied: DeniedSerials, sequence: number, now: number): KeptCrl[] {
+  const { signers, deps, last } = press;
+  const live = deps.authority.x509.signers();
+  for (const signer of live) signers.set(signer.id, signer);
+  const bundle = deps.authority.bundle();
+  for (const signer of signers.values()) if (!isBelieved(signer, bundle, now)) signers.delete(signer.id);
+  const kept = last.crls.filter(({ signer }) => !signers.has(signer.id) && isBelieved(signer, bundle, now));
+  const signed = [...signers.values()].map((signer): KeptCrl => {
+    const next = now + deps.lifetime;
+    // One that signs no SVIDs any more may lose its key: its last list must not run out before it does.
+    const nextUpdate = live.includes(signer) ? next : Math.max(next, signer.notAfter);
+    const entries = crlEntries(denied, signer.id);
+    const template = { number: BigInt(sequence), thisUpdate: now, nextUpdate, entries };
+    return { signer, der: signCrl(template, makeSigner(signer.key, signer.certificate)) };
+  });
+  return [...kept, ...signed].sort((a, b) => (a.signer.id < b.signer.id ? -1 : 1));
+}
