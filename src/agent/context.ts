@@ -4,15 +4,19 @@ import type { AgentConfig } from '../config/agent-config.js';
 import { Disposal } from '../disposal.js';
 import { readFileBounded, writeFileAtomic } from '../host/atomic-file.js';
 import { lockDirectory } from '../host/lock.js';
+import { openMeasurements } from '../host/measurements/measurements.js';
 import type { Notifier } from '../host/notify.js';
 import type { OpenTpmOptions, TpmDevice } from '../host/tpm.js';
 import type { Logger } from '../log.js';
 import { createIdentityStore, type FedIdentityStore } from './identities/identity-store.js';
 import { waitFor } from './latest.js';
-import { runLoops } from './loops.js';
+import { type LoopDeps, runLoops } from './loops.js';
+import { createMeasurer, type Measurer } from './measure/measurer.js';
+import { SessionMeasurement } from './measure/ticks.js';
 import { attestNode } from './node/attest-node.js';
 import { createKeeper, type NodeSvidKeeper } from './node/keeper.js';
 import { renewAgent } from './node/renew-agent.js';
+import type { NodeAttestor } from './node-attestors/contract.js';
 import { createNodeAttestor } from './node-attestors/table.js';
 import { secretReader } from './secrets.js';
 import { loadTrust } from './server/bootstrap.js';
@@ -80,9 +84,17 @@ async function build(
   disposal.defer(() => store[Symbol.dispose]());
   disposal.defer(followStatus(store, (line) => notifier.status(line)));
   disposal.use(await deps.serveWorkloads({ config, store, log, clock }));
-  const keeper = makeKeeper(config, deps, { trust, connection, store }, disposal);
+  const measurer = createMeasurer(disposal.use(openMeasurements(config.measurement)));
+  const readSecret = secretReader(deps.environment);
+  const attestor = disposal.use(createNodeAttestor({ ...deps, config, readSecret, measurer }));
+  const keeper = makeKeeper(config, deps, { trust, connection, store, attestor });
   const { signal, random = Math.random } = deps;
-  const loops = disposal.use(runLoops({ clock, log, signal, random, keeper, connection, store, trust }));
+  const loops = disposal.use(
+    runLoops({
+      ...{ clock, log, signal, random, keeper, connection, store, trust },
+      ...measuring(deps, attestor, measurer),
+    }),
+  );
   disposal.defer(feedWatchdog(clock, notifier.watchdogMs, loops.alive, () => notifier.watchdog()));
   const ready = waitFor(keeper.svid, deps.signal, (svid) => svid).then((svid) => {
     if (svid !== undefined) notifier.ready();
@@ -94,18 +106,16 @@ interface Parts {
   readonly trust: Trust;
   readonly connection: ServerConnection;
   readonly store: FedIdentityStore;
+  readonly attestor: NodeAttestor;
 }
 
 function makeKeeper(
   config: AgentConfig,
   deps: AgentDeps,
-  { trust, connection, store }: Parts,
-  disposal: Disposal,
+  { trust, connection, store, attestor }: Parts,
 ): NodeSvidKeeper {
   const { clock, log, random = Math.random } = deps;
   const check = { clock, trust, trustDomain: config.trustDomain };
-  const readSecret = secretReader(deps.environment);
-  const attestor = disposal.use(createNodeAttestor({ ...deps, config, readSecret }));
   const dial = dialer(config, deps, trust);
   const approvalCode = teller(store, log);
   return createKeeper({
@@ -116,6 +126,17 @@ function makeKeeper(
     renew: (held, signal) => renewAgent({ ...check, server: () => connection.api() }, held, signal),
     status: (change) => store.setStatus(change),
   });
+}
+
+/** A node that a chip proves is measured by the same chip. */
+function measuring(
+  { clock, log }: AgentDeps,
+  { chip }: NodeAttestor,
+  measurer: Measurer,
+): Pick<LoopDeps, 'measure'> {
+  if (chip === undefined) return {};
+  const deps = { clock, chip, measurer, log: log.child({ room: 'measure' }) };
+  return { measure: (stream) => new SessionMeasurement(deps, stream) };
 }
 
 function dialer(config: AgentConfig, { clock, agentVersion }: AgentDeps, trust: Trust): Dial {

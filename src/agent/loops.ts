@@ -6,8 +6,9 @@ import type { ServerConnection } from './server/connection.js';
 import type { Trust } from './server/trust.js';
 import { linkedTo } from './signals.js';
 import { keepInSync } from './sync/keep-in-sync.js';
+import type { SessionDeps } from './sync/session.js';
 
-export interface LoopDeps {
+export interface LoopDeps extends Pick<SessionDeps, 'measure'> {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;

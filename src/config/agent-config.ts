@@ -25,6 +25,8 @@ export interface AgentConfig {
       }
     | { readonly type: 'join_token'; readonly tokenFile: string }
     | { readonly type: 'x509pop'; readonly certificateFile: string; readonly keyFile: string };
+  /** Where the logs are that explain this host's quotes. */
+  readonly measurement: { readonly securityfs: string; readonly userspaceLog: string };
   readonly workloadKeyType: 'ec-p256' | 'rsa-2048';
   readonly workloadAttestors: {
     readonly unix?: { readonly path: boolean; readonly sha256: boolean; readonly sizeLimit: number };

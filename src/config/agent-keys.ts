@@ -60,6 +60,15 @@ export const agentKeys: readonly Key[] = [
   key('attestation.key_file', 'path', 'PEM private key, or name of a systemd credential, for `x509pop`.', {
     default: '',
   }),
+  key(
+    'measurement.securityfs',
+    'path',
+    'Where the kernel shows the logs of the firmware (`tpm0/`) and of IMA (`ima/`).',
+    { default: '/sys/kernel/security' },
+  ),
+  key('measurement.userspace_log', 'path', 'The log of what systemd measures.', {
+    default: '/run/log/systemd/tpm2-measure.log',
+  }),
   key('workload_key_type', 'string', 'Kind of the keys of X.509-SVIDs.', {
     default: 'ec-p256',
     choices: ['ec-p256', 'rsa-2048'],

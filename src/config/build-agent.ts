@@ -18,6 +18,10 @@ export function buildAgentConfig(values: Values, complain: Complain): AgentConfi
     trustBundleFile: values.string('trust_bundle_file'),
     insecureBootstrap: values.boolean('insecure_bootstrap'),
     attestation: buildAttestation(values, complain),
+    measurement: {
+      securityfs: values.string('measurement.securityfs'),
+      userspaceLog: values.string('measurement.userspace_log'),
+    },
     workloadKeyType: values.string('workload_key_type') as AgentConfig['workloadKeyType'],
     workloadAttestors: buildAttestors(values, complain),
     allowUnauthenticatedVerifiers: values.boolean('allow_unauthenticated_verifiers'),

@@ -66,6 +66,7 @@ function configFor(directory: string, serverPort: number): AgentConfig {
     trustBundleFile: join(directory, 'bundle.pem'),
     insecureBootstrap: false,
     attestation: { type: 'tpm', tcti: 'none', endorsementAuthFile: '', akGeneration: 0 },
+    measurement: { securityfs: join(directory, 'securityfs'), userspaceLog: join(directory, 'measure.log') },
     workloadKeyType: 'ec-p256',
     workloadAttestors: {},
     allowUnauthenticatedVerifiers: false,

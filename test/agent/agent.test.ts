@@ -56,6 +56,7 @@ function configFor(directory: string, port: number, change: Partial<AgentConfig>
     trustBundleFile: join(directory, 'bundle.pem'),
     insecureBootstrap: false,
     attestation: { type: 'join_token', tokenFile: join(directory, 'token') },
+    measurement: { securityfs: join(directory, 'securityfs'), userspaceLog: join(directory, 'measure.log') },
     workloadKeyType: 'ec-p256',
     workloadAttestors: { unix: { path: false, sha256: false, sizeLimit: 0 } },
     allowUnauthenticatedVerifiers: false,

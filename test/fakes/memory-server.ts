@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { MeasuringStream } from '../../src/agent/measure/ticks.js';
 import type {
   EntriesMessage,
   NodeSvid,
@@ -8,6 +9,7 @@ import type {
   SessionStream,
 } from '../../src/agent/server/api.js';
 import type { Dial, ServerChannel } from '../../src/agent/server/channel.js';
+import type { StoreMessage } from '../../src/agent/sync/apply-messages.js';
 import type { Clock } from '../../src/clock.js';
 import { TouchmarkError } from '../../src/errors.js';
 import type { Bundle } from '../../src/spiffe/bundle.js';
@@ -46,6 +48,9 @@ export interface MemorySession {
   readonly svid: NodeSvid | undefined;
   readonly beats: number;
   readonly failures: string[];
+  readonly evidence: Parameters<MeasuringStream['evidence']>[0][];
+  readonly logParts: Parameters<MeasuringStream['logPart']>[0][];
+  readonly growths: number[];
   readonly open: boolean;
   push(message: SessionMessage): void;
   /** Ends the stream: in order, or with an error. */
@@ -178,6 +183,9 @@ function memorySession(
     hello,
     svid,
     failures,
+    evidence: [],
+    logParts: [],
+    growths: [],
     get beats() {
       return beats;
     },
@@ -196,6 +204,9 @@ function memorySession(
       if (server.answersBeats) session.push({ kind: 'heartbeat', serverTime: 0 });
     },
     fail: (_code, message) => failures.push(message),
+    evidence: (evidence) => session.evidence.push(evidence),
+    logPart: (part) => session.logParts.push(part),
+    growth: (entries) => session.growths.push(entries),
     cancel: () => stop(away()),
     [Symbol.asyncIterator]: messages,
   };
@@ -216,6 +227,6 @@ export function delta(
   return { kind: 'entries', epoch: 'store-1', revision, full: false, upserts, removed, more };
 }
 
-export function bundlesMessage(own: Bundle, federated: readonly Bundle[] = []): SessionMessage {
+export function bundlesMessage(own: Bundle, federated: readonly Bundle[] = []): StoreMessage {
   return { kind: 'bundles', own, federated, crls: [randomBytes(4)] };
 }

@@ -4,12 +4,16 @@ import { checkChallenge } from '../../attest/check-messages.js';
 import type { Challenge, ChallengeCredential, Hello } from '../../attest/messages.js';
 import { attestationKeyUnique, quoteExtraData, transcript } from '../../attest/transcript.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
-import type { EndorsementKey, PcrBank, PcrSelection, Quote, TpmDevice } from '../../host/tpm.js';
-import { parseQuote } from '../../tpm/attest.js';
+import type { LogSnapshot, LogWish } from '../../host/measurements/contract.js';
+import type { EndorsementKey, PcrBank, PcrSelection, TpmDevice } from '../../host/tpm.js';
 import { nameOf } from '../../tpm/name.js';
-import { pcrDigest } from '../../tpm/pcr.js';
 import { parsePublic } from '../../tpm/public.js';
 import { ChallengeSchema, EvidenceSchema, HelloSchema } from '../../wire/gen/touchmark/attest/v1/tpm_pb.js';
+import { LogPartSchema } from '../../wire/gen/touchmark/measure/v1/logs_pb.js';
+import { type Chip, createChip } from '../measure/chip.js';
+import { inlineParts, MEASUREMENT_FEATURE, type Measurer } from '../measure/measurer.js';
+import { orderedValues, quoteWithValues } from '../measure/quote.js';
+import { partToWire, readLogRequest, readWishes } from '../measure/wire.js';
 import type { Answer, Attempt, NodeAttestor, NodeAttestorDeps } from './contract.js';
 
 interface TpmSettings {
@@ -20,7 +24,7 @@ interface TpmSettings {
 
 /**
  * `tpm`: the chip proves that it holds its endorsement keys and a restricted attestation key, and quotes over everything
- * that was said on this connection (docs/attestation.md). The chip stays open, for it is asked again and again.
+ * that was said on this connection (docs/attestation.md). The logs that explain the quote are read after it.
  */
 export function tpmAttestor(settings: TpmSettings, deps: NodeAttestorDeps): NodeAttestor {
   return new TpmAttestor(settings, deps);
@@ -29,44 +33,23 @@ export function tpmAttestor(settings: TpmSettings, deps: NodeAttestorDeps): Node
 class TpmAttestor implements NodeAttestor {
   readonly type = 'tpm';
   readonly reattestable = true;
-  readonly #settings: TpmSettings;
-  readonly #deps: NodeAttestorDeps;
+  readonly chip: Chip;
   readonly #identity: Identity;
-  #opened: TpmDevice | undefined;
 
   constructor(settings: TpmSettings, deps: NodeAttestorDeps) {
-    this.#settings = settings;
-    this.#deps = deps;
-    const { config, agentVersion } = deps;
-    const unique = attestationKeyUnique(config.trustDomain, settings.akGeneration);
-    this.#identity = { unique, trustDomain: config.trustDomain, agentVersion };
+    const { config, agentVersion, measurer, log } = deps;
+    const { trustDomain } = config;
+    const unique = attestationKeyUnique(trustDomain, settings.akGeneration);
+    this.chip = createChip({ unique, log, open: () => open(settings, deps) });
+    this.#identity = { chip: this.chip, trustDomain, agentVersion, measurer };
   }
 
   begin(): Promise<Attempt> {
-    return this.#reopening(async () => {
-      this.#opened ??= await open(this.#settings, this.#deps);
-      const attempt = await beginAttempt(this.#opened, this.#identity);
-      const { payload } = attempt;
-      return { payload, answer: (...question) => this.#reopening(() => attempt.answer(...question)) };
-    });
+    return beginAttempt(this.#identity);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closing = this.#opened;
-    this.#opened = undefined;
-    await closing?.[Symbol.asyncDispose]();
-  }
-
-  /** A chip that failed is opened anew for the next attempt. */
-  async #reopening<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      await this[Symbol.asyncDispose]().catch((late: unknown) =>
-        this.#deps.log.debug('closing the TPM failed', { error: messageOf(late) }),
-      );
-      throw error;
-    }
+    await this.chip[Symbol.asyncDispose]();
   }
 }
 
@@ -83,21 +66,30 @@ async function open(settings: TpmSettings, deps: NodeAttestorDeps): Promise<TpmD
 }
 
 interface Identity {
-  readonly unique: Uint8Array;
+  readonly chip: Chip;
   readonly trustDomain: string;
   readonly agentVersion: string;
+  readonly measurer: Measurer;
 }
 
-async function beginAttempt(tpm: TpmDevice, identity: Identity): Promise<Attempt> {
-  const keys = await tpm.endorsementKeys();
-  const hello = await makeHello(tpm, keys, identity);
+async function beginAttempt(identity: Identity): Promise<Attempt> {
+  const { chip, trustDomain } = identity;
+  const { keys, hello } = await chip.use(async (tpm) => {
+    const found = await tpm.endorsementKeys();
+    return { keys: found, hello: await makeHello(tpm, found, identity) };
+  });
   const payload = toBinary(HelloSchema, create(HelloSchema, hello));
+  // The logs as they were after the quote of this attempt.
+  let snapshot: LogSnapshot | undefined;
   return {
     payload,
     async answer(challengeBytes, connection) {
-      const challenge = readChallenge(challengeBytes);
-      const parts = { ...connection, trustDomain: identity.trustDomain, payload, challenge: challengeBytes };
-      return answer(tpm, { keys, challenge, hash: transcript(parts), unique: identity.unique });
+      if (snapshot !== undefined) return answerMore(snapshot, challengeBytes);
+      const { challenge, wishes } = readChallenge(challengeBytes);
+      const hash = transcript({ ...connection, trustDomain, payload, challenge: challengeBytes });
+      const answered = await answer(identity, { keys, challenge, wishes, hash });
+      snapshot = answered.snapshot;
+      return answered;
     },
   };
 }
@@ -105,11 +97,11 @@ async function beginAttempt(tpm: TpmDevice, identity: Identity): Promise<Attempt
 async function makeHello(
   tpm: TpmDevice,
   keys: readonly EndorsementKey[],
-  { unique, agentVersion }: Identity,
+  { chip, agentVersion }: Identity,
 ): Promise<Hello> {
   const facts = await tpm.describe();
   return {
-    akPublic: await tpm.attestationKey(unique),
+    akPublic: await tpm.attestationKey(chip.unique),
     endorsementKeys: keys.map((key) => ({
       public: key.public,
       certificate: key.certificate ?? new Uint8Array(),
@@ -117,57 +109,59 @@ async function makeHello(
     chainCertificates: await tpm.chainCertificates(),
     banks: facts.banks.map(({ bank }) => bank),
     agentVersion,
-    features: [],
+    features: [MEASUREMENT_FEATURE],
   };
 }
 
 interface Question {
   readonly keys: readonly EndorsementKey[];
   readonly challenge: Challenge;
+  readonly wishes: readonly LogWish[];
   readonly hash: Uint8Array;
-  readonly unique: Uint8Array;
 }
 
-async function answer(tpm: TpmDevice, { keys, challenge, hash, unique }: Question): Promise<Answer> {
-  const credentials: Uint8Array[] = [];
-  for (const credential of challenge.credentials) {
-    const ek = keyFor(keys, credential);
-    const { credentialBlob, encryptedSecret } = credential;
-    credentials.push(await tpm.activateCredential(ek.template, unique, credentialBlob, encryptedSecret));
-  }
-  const selection: PcrSelection = { bank: challenge.pcrBank as PcrBank, pcrs: challenge.pcrs };
-  const extraData = quoteExtraData(challenge.nonce, hash);
-  const { quote, values } = await quoteWithValues(tpm, unique, extraData, selection);
+async function answer(
+  { chip, measurer }: Identity,
+  { keys, challenge, wishes, hash }: Question,
+): Promise<Answer & { readonly snapshot: LogSnapshot }> {
+  const { unique } = chip;
+  await measurer.beforeQuote();
+  const { credentials, quoted } = await chip.use(async (tpm) => {
+    const selection: PcrSelection = { bank: challenge.pcrBank as PcrBank, pcrs: challenge.pcrs };
+    const extraData = quoteExtraData(challenge.nonce, hash);
+    const opened = await openCredentials(tpm, unique, keys, challenge.credentials);
+    return { credentials: opened, quoted: await quoteWithValues(tpm, { unique, extraData, selection }) };
+  });
+  const snapshot = measurer.snapshot();
   const evidence = create(EvidenceSchema, {
     activationProof: activationProof(credentials, hash),
-    attest: quote.attest,
-    signature: quote.signature,
-    pcrValues: [...values].sort(([a], [b]) => a - b).map(([index, value]) => ({ index, value })),
+    attest: quoted.quote.attest,
+    signature: quoted.quote.signature,
+    pcrValues: orderedValues(quoted.values),
+    logs: (await inlineParts(snapshot, wishes)).map(partToWire),
   });
-  return { response: toBinary(EvidenceSchema, evidence), approvalCode: challenge.approvalCode };
+  return { response: toBinary(EvidenceSchema, evidence), approvalCode: challenge.approvalCode, snapshot };
 }
 
-const QUOTE_ATTEMPTS = 3;
-
-/**
- * A quote together with the values that it is over. A register may be extended between the two commands (IMA does so with every
- * new file), so both are taken again; after that the quote goes alone, for the server refuses values that do not fit.
- */
-async function quoteWithValues(
+async function openCredentials(
   tpm: TpmDevice,
   unique: Uint8Array,
-  extraData: Uint8Array,
-  selection: PcrSelection,
-): Promise<{ quote: Quote; values: Map<number, Uint8Array> }> {
-  for (let attempt = 1; ; attempt++) {
-    const quote = await tpm.quote(unique, extraData, selection);
-    const values = await tpm.pcrRead(selection);
-    // The attestation key signs with SHA-256, which therefore also hashes the registers.
-    const fits =
-      Buffer.compare(parseQuote(quote.attest).pcrDigest, pcrDigest('sha256', selection, values)) === 0;
-    if (fits) return { quote, values };
-    if (attempt === QUOTE_ATTEMPTS) return { quote, values: new Map() };
+  keys: readonly EndorsementKey[],
+  sealed: readonly ChallengeCredential[],
+): Promise<Uint8Array[]> {
+  const credentials: Uint8Array[] = [];
+  for (const credential of sealed) {
+    const { template } = keyFor(keys, credential);
+    const { credentialBlob, encryptedSecret } = credential;
+    credentials.push(await tpm.activateCredential(template, unique, credentialBlob, encryptedSecret));
   }
+  return credentials;
+}
+
+/** Every challenge after the first asks for more of a log. */
+async function answerMore(snapshot: LogSnapshot, request: Uint8Array): Promise<Answer> {
+  const part = await snapshot.read(sensible(() => readLogRequest(request)));
+  return { response: toBinary(LogPartSchema, create(LogPartSchema, partToWire(part))), approvalCode: '' };
 }
 
 /** The endorsement key whose Name, computed by us, is the one that the credential was made for. */
@@ -179,7 +173,7 @@ function keyFor(keys: readonly EndorsementKey[], credential: ChallengeCredential
   throw new TouchmarkError('node_attestation_failed', message);
 }
 
-function readChallenge(bytes: Uint8Array): Challenge {
+function readChallenge(bytes: Uint8Array): { challenge: Challenge; wishes: LogWish[] } {
   let wire: ReturnType<typeof fromBinary<typeof ChallengeSchema>>;
   try {
     wire = fromBinary(ChallengeSchema, bytes);
@@ -189,7 +183,16 @@ function readChallenge(bytes: Uint8Array): Challenge {
   }
   const { credentials, nonce, pcrBank, pcrs, approvalCode } = wire;
   const deadlineUnixMs = Number(wire.deadlineUnixMs);
-  return checkChallenge({ credentials, nonce, pcrBank, pcrs, approvalCode, deadlineUnixMs });
+  const challenge = checkChallenge({ credentials, nonce, pcrBank, pcrs, approvalCode, deadlineUnixMs });
+  return { challenge, wishes: sensible(() => readWishes(wire.logs)) };
+}
+
+function sensible<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new TouchmarkError('node_attestation_failed', messageOf(cause), { cause });
+  }
 }
 
 /** Editors end files with a newline; a password does not. */

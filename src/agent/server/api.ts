@@ -5,6 +5,7 @@ import type { Bundle } from '../../spiffe/bundle.js';
 import type { Entry } from '../../spiffe/entry.js';
 import type { SpiffeId, TrustDomain } from '../../spiffe/id.js';
 import type { Reason } from '../contract.js';
+import type { LogQuestion, MeasuringStream } from '../measure/ticks.js';
 
 /** The agent's own identity, with the key that lives in memory only. */
 export interface NodeSvid {
@@ -52,10 +53,12 @@ export interface SessionHello {
   readonly revision: bigint;
   readonly epoch: string;
   readonly bundleSequence: bigint;
+  /** What this agent can do beyond the first version. */
+  readonly features: readonly string[];
 }
 
 /** One session stream. The iterator ends or throws when the stream does; it is read by one reader. */
-export interface SessionStream extends AsyncIterable<SessionMessage> {
+export interface SessionStream extends AsyncIterable<SessionMessage>, MeasuringStream {
   heartbeat(): void;
   fail(code: string, message: string): void;
   cancel(): void;
@@ -79,6 +82,9 @@ export type SessionMessage =
     }
   | { readonly kind: 'withdraw'; readonly reasons: readonly Reason[] }
   | { readonly kind: 'heartbeat'; readonly serverTime: number }
+  /** A Tick exactly as it was on the wire: the quote is bound to these bytes. */
+  | { readonly kind: 'tick'; readonly bytes: Uint8Array }
+  | ({ readonly kind: 'log-request' } & LogQuestion)
   /** Something this agent does not know or could not read: the session goes on where that is safe. */
   | { readonly kind: 'unusable'; readonly why: string };
 

@@ -20,8 +20,8 @@ export interface DialDeps {
   readonly agentVersion: string;
 }
 
-/** A server that asks more often than this is not attesting but playing. */
-const MOST_CHALLENGES = 8;
+/** One, and one for each MiB of a log: a server that asks more often is not attesting but playing. */
+const MOST_CHALLENGES = 160;
 /** A whole set of entries comes in one message from SPIRE's servers. */
 const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 

@@ -1,5 +1,6 @@
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { HostState } from '../../wire/gen/touchmark/host/v1/state_pb.js';
+import type { LogRequest } from '../../wire/gen/touchmark/measure/v1/logs_pb.js';
 import type {
   Entries,
   ServerMessage,
@@ -41,10 +42,18 @@ function fromWire({ message }: ServerMessage): SessionMessage {
       return { kind: 'withdraw', reasons: reasonsOf(message.value.reasons) };
     case 'heartbeat':
       return { kind: 'heartbeat', serverTime: Number(message.value.serverTime) };
+    case 'tick':
+      return { kind: 'tick', bytes: message.value };
+    case 'logRequest':
+      return logRequestOf(message.value);
     default:
       // A message of a later version is a sign of life and nothing else.
       return { kind: 'heartbeat', serverTime: 0 };
   }
+}
+
+function logRequestOf({ log, offset, maxBytes }: LogRequest): SessionMessage {
+  return { kind: 'log-request', log, offset, maxBytes };
 }
 
 function entriesOf({ epoch, revision, full, upserts, removed, more }: Entries): SessionMessage {

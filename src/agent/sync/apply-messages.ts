@@ -15,6 +15,8 @@ export interface ApplyDeps {
   reattestAt(time: number): void;
 }
 
+/** What is about the store: measuring has its own place. */
+export type StoreMessage = Exclude<SessionMessage, { kind: 'tick' | 'log-request' }>;
 type Message<Kind extends SessionMessage['kind']> = Extract<SessionMessage, { kind: Kind }>;
 
 /** States in which the server takes everything back. */
@@ -44,7 +46,7 @@ export class MessageApplier {
   }
 
   /** @throws TouchmarkError `server_answer_invalid` when the session is of no use any more */
-  apply(message: SessionMessage): void {
+  apply(message: StoreMessage): void {
     if (message.kind === 'entries') this.#entries(message);
     else if (message.kind === 'bundles') this.#bundles(message);
     else if (message.kind === 'verdict') this.#verdict(message);

@@ -1,8 +1,13 @@
+import { MEASUREMENT_FEATURE } from '../measure/measurer.js';
+import type { MeasuringStream, SessionMeasurement } from '../measure/ticks.js';
 import type { ServerApi } from '../server/api.js';
 import { type ApplyDeps, MessageApplier } from './apply-messages.js';
 import { Pulse, type PulseDeps } from './pulse.js';
 
-export interface SessionDeps extends ApplyDeps, PulseDeps {}
+export interface SessionDeps extends ApplyDeps, PulseDeps {
+  /** Answers the ticks of a session; absent where no chip could quote. */
+  readonly measure?: (stream: MeasuringStream) => SessionMeasurement;
+}
 
 /**
  * Holds one session: says what is held, applies what is pushed, beats. Returns when the server ended it in order.
@@ -16,10 +21,12 @@ export async function runSession(
   established: () => void,
 ): Promise<void> {
   const { store } = deps;
-  const hello = { ...store.held, bundleSequence: store.bundles?.own.sequence ?? 0n };
+  const features = deps.measure === undefined ? [] : [MEASUREMENT_FEATURE];
+  const hello = { ...store.held, bundleSequence: store.bundles?.own.sequence ?? 0n, features };
   const stream = api.openSession(hello, signal);
   const applier = new MessageApplier(deps, stream);
   using pulse = new Pulse(deps, stream);
+  using measuring = deps.measure?.(stream);
   let first = true;
   try {
     for await (const message of stream) {
@@ -28,7 +35,9 @@ export async function runSession(
       store.heard();
       if (first) established();
       first = false;
-      applier.apply(message);
+      if (message.kind === 'tick') measuring?.tick(message.bytes);
+      else if (message.kind === 'log-request') measuring?.logRequest(message);
+      else applier.apply(message);
     }
   } catch (error) {
     throw pulse.silence ?? error;

@@ -19,6 +19,7 @@ import {
 } from '../../../src/wire/gen/touchmark/attest/v1/tpm_pb.js';
 import { newCsr } from '../../fakes/chip-agent.js';
 import { genuine } from '../../fakes/chip-world.js';
+import { fakeMeasurer } from '../../fakes/fake-measurer.js';
 import type { SoftwareTpm } from '../../fakes/software-tpm.js';
 import { throwsCode } from '../../support/rejects.js';
 
@@ -31,6 +32,7 @@ function deps(chip: SoftwareTpm, change: Partial<NodeAttestorDeps> = {}): NodeAt
     config: { trustDomain: parseTrustDomain(trustDomain) } as NodeAttestorDeps['config'],
     log: silentLogger(),
     agentVersion: '1.2.3',
+    measurer: fakeMeasurer(),
     openTpm: async () => chip,
     readSecret: () => Promise.reject(new Error('no secret is needed')),
     ...change,

@@ -195,7 +195,7 @@ test('a server without sessions says so, and an unknown foreign domain is none',
       },
     },
   });
-  const stream = api.openSession({ revision: 0n, epoch: '', bundleSequence: 0n }, never);
+  const stream = api.openSession({ revision: 0n, epoch: '', bundleSequence: 0n, features: [] }, never);
   await assert.rejects(stream[Symbol.asyncIterator]().next(), { code: 'server_unimplemented' });
   assert.equal(await api.federatedBundle('partner.example' as never, never), undefined);
 });

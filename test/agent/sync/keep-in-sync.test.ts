@@ -56,7 +56,7 @@ test('a lost session leaves the identities in place, and the next one resumes', 
   server.away = false;
   await clock.pass(2_000, 500);
   await until('a session is open', () => server.sessions.at(-1)?.open === true);
-  assert.deepEqual(server.live().hello, { revision: 1n, epoch: 'store-1', bundleSequence: 1n });
+  assert.deepEqual(server.live().hello, { revision: 1n, epoch: 'store-1', bundleSequence: 1n, features: [] });
   server.live().push(delta(1n, []));
   await until('connected', () => store.status.connected);
   assert.ok((await store.jwt(makeEntry('a'), ['x'], new AbortController().signal)).token !== '');

@@ -45,7 +45,7 @@ test('a session says what is held, takes in the whole set and begins to serve', 
   const { store, server, told, run } = begin(t);
   const running = run();
   const session = server.live();
-  assert.deepEqual(session.hello, { revision: 0n, epoch: '', bundleSequence: 0n });
+  assert.deepEqual(session.hello, { revision: 0n, epoch: '', bundleSequence: 0n, features: [] });
   assert.equal(store.status.phase, 'starting');
   session.push(wholeSet([makeEntry('a')], 5n));
   session.push(bundlesMessage(store.authority.bundle()));
@@ -82,7 +82,7 @@ test('the next session resumes from the revision and bundle that are held', asyn
   server.live().end();
   await first;
   void run();
-  assert.deepEqual(server.live().hello, { revision: 9n, epoch: 'store-1', bundleSequence: 1n });
+  assert.deepEqual(server.live().hello, { revision: 9n, epoch: 'store-1', bundleSequence: 1n, features: [] });
 });
 
 test('a change that is torn apart is asked for again, and the second time ends the session', async (t) => {
