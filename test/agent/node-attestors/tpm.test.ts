@@ -17,6 +17,13 @@ import {
   EvidenceSchema,
   HelloSchema,
 } from '../../../src/wire/gen/touchmark/attest/v1/tpm_pb.js';
+import {
+  LogKind,
+  LogPartSchema,
+  LogRequestSchema,
+  LogState,
+  LogWishSchema,
+} from '../../../src/wire/gen/touchmark/measure/v1/logs_pb.js';
 import { newCsr } from '../../fakes/chip-agent.js';
 import { genuine } from '../../fakes/chip-world.js';
 import { fakeMeasurer } from '../../fakes/fake-measurer.js';
@@ -107,6 +114,50 @@ test('the attestation key stays the same from start to start and differs by gene
   assert.notEqual(await akOf(0), await akOf(1));
 });
 
+test('the logs that the server asks for are read after the quote, the rest of them by further challenges', async () => {
+  const chip = genuine();
+  const measurer = fakeMeasurer();
+  measurer.logs.set('ima-list', Buffer.from('before '));
+  measurer.entries = 1;
+  const growing = {
+    ...chip,
+    // Something is measured while the chip quotes.
+    quote: (...asked: Parameters<typeof chip.quote>) => {
+      measurer.logs.set('ima-list', Buffer.concat([Buffer.from('before after '), Buffer.alloc(300_000)]));
+      measurer.entries = 2;
+      return chip.quote(...asked);
+    },
+  };
+  const attestor = tpmAttestor(settings, deps(chip, { measurer, openTpm: async () => growing }));
+  const attempt = await attestor.begin(new AbortController().signal);
+  const csr = newCsr();
+  const connection = { csr, serverLeaf };
+  const { hello, challenge, verify } = serverSide(attempt.payload, csr, ({ logs }) => {
+    logs.push(create(LogWishSchema, { log: LogKind.BOOT }), create(LogWishSchema, { log: LogKind.IMA }));
+  });
+  assert.deepEqual(hello.features, ['measurement-1']);
+  const { response } = await attempt.answer(challenge, connection);
+  verify(response);
+  const [boot, ima] = fromBinary(EvidenceSchema, response).logs;
+  assert.ok(boot && ima);
+  assert.deepEqual([boot.state, boot.reason], [LogState.ABSENT, 'no boot-log']);
+  assert.equal(Buffer.from(ima.data.subarray(0, 13)).toString(), 'before after ');
+  assert.equal(ima.data.length + Number(ima.remaining), 300_013);
+  // What came after this moment may be missing from it.
+  assert.equal(measurer.covered, 1);
+  const request = { log: LogKind.IMA, offset: BigInt(ima.data.length) };
+  const bytes = toBinary(LogRequestSchema, create(LogRequestSchema, request));
+  const more = await attempt.answer(bytes, connection);
+  const part = fromBinary(LogPartSchema, more.response);
+  assert.deepEqual([part.state, part.remaining], [LogState.PRESENT, 0n]);
+  assert.equal(ima.data.length + part.data.length, 300_013);
+  assert.equal(measurer.snapshots, 1);
+  await assert.rejects(attempt.answer(Buffer.from([8, 7]), connection), {
+    code: 'node_attestation_failed',
+    message: 'a log of the unknown kind 7 is asked for',
+  });
+});
+
 const senseless: readonly [
   what: string,
   change: (challenge: Challenge) => void,
@@ -130,6 +181,12 @@ const senseless: readonly [
     (challenge) => Object.assign(challenge, { pcrBank: 'sha1' }),
     'attest_message_invalid',
     /^the challenge asks for the PCR bank "sha1"$/,
+  ],
+  [
+    'a challenge that asks for an unknown log',
+    ({ logs }) => logs.push(create(LogWishSchema, { log: 5 as LogKind })),
+    'node_attestation_failed',
+    /^a log of the unknown kind 5 is asked for$/,
   ],
   [
     'a challenge with a short nonce',
