@@ -28,6 +28,8 @@ export async function filesBelow(
   if (below.startsWith('..'))
     throw new TouchmarkError('flag_invalid', `${directory} is not below -root ${root}`);
   const files: FoundFile[] = [];
+  // One for all files: a buffer for each would cost more than the hashing.
+  const buffer = Buffer.allocUnsafe(CHUNK);
   const pending = [{ on: Buffer.from(top), as: Buffer.from(below === '' ? '' : `/${below}`) }];
   for (let next = pending.pop(); next; next = pending.pop()) {
     for (const entry of await entries(next.on)) {
@@ -35,20 +37,25 @@ export async function filesBelow(
       const on = Buffer.concat([next.on, SLASH, entry.name]);
       const as = Buffer.concat([next.as, SLASH, entry.name]);
       if (entry.isDirectory()) pending.push({ on, as });
-      const file = entry.isFile() ? await readOne(on, as, wanted) : undefined;
+      const file = entry.isFile() ? await readOne(on, as, wanted, buffer) : undefined;
       if (file && files.push(file) > MAX_FILES) throw tooManyFiles(directory);
     }
   }
   return files;
 }
 
-async function readOne(on: Buffer, path: Buffer, wanted: Wanted): Promise<FoundFile | undefined> {
+async function readOne(
+  on: Buffer,
+  path: Buffer,
+  wanted: Wanted,
+  buffer: Buffer,
+): Promise<FoundFile | undefined> {
   try {
     // Between listing and opening the name may have become something else.
     const handle = await open(on, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const stat = await handle.stat();
-      return stat.isFile() ? await hashed(handle, path, stat.mode & 0o7777, wanted) : undefined;
+      return stat.isFile() ? await hashed(handle, path, stat.mode & 0o7777, wanted, buffer) : undefined;
     } finally {
       await handle.close();
     }
@@ -62,17 +69,16 @@ async function hashed(
   path: Buffer,
   mode: number,
   wanted: Wanted,
+  buffer: Buffer,
 ): Promise<FoundFile | undefined> {
-  const first = await handle.read(Buffer.alloc(HEAD), 0, HEAD, 0);
-  const head = first.buffer.subarray(0, first.bytesRead);
+  let { bytesRead } = await handle.read(buffer, 0, CHUNK, 0);
+  const head = Buffer.from(buffer.subarray(0, Math.min(bytesRead, HEAD)));
   if (!wanted({ path, mode, head })) return undefined;
   const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafe(CHUNK);
-  for (let at = 0; ; ) {
-    const { bytesRead } = await handle.read(buffer, 0, CHUNK, at);
-    if (bytesRead === 0) break;
+  for (let at = 0; bytesRead > 0; ) {
     hash.update(buffer.subarray(0, bytesRead));
     at += bytesRead;
+    ({ bytesRead } = await handle.read(buffer, 0, CHUNK, at));
   }
   return { path, mode, head, sha256: hash.digest() };
 }

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
 import { messageOf, TouchmarkError } from '../../errors.js';
+import { checkManifest } from '../../measure/policy/check.js';
 import { NAME_PATTERN } from '../../measure/policy/reference.js';
 import { mergeReferences, referenceDocument } from '../../measure/policy/reference-sources/reference-set.js';
 import { UsageError } from '../parse.js';
@@ -48,7 +49,10 @@ const create: Verb = {
     }
     const { set, notes } = mergeReferences(about, made);
     for (const note of notes) context.out.note(`note: ${note}`);
-    await write(context, referenceDocument(set));
+    const document = referenceDocument(set);
+    // What is written here can be applied.
+    checkManifest(document);
+    await write(context, document);
     return undefined;
   },
 };

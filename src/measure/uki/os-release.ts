@@ -1,8 +1,7 @@
 const MAX_FIELDS = 256;
 
 /** The assignments of an os-release file (os-release(5)); what is no assignment is left out, the last one of a name wins. */
-export function parseOsRelease(content: Uint8Array): Record<string, string> {
-  const text = Buffer.from(content).toString('utf8').replace(/\0+$/, '');
+export function parseOsRelease(text: string): Record<string, string> {
   const fields = new Map<string, string>();
   for (const line of text.split('\n', 4 * MAX_FIELDS)) {
     const match = /^\s*([A-Za-z_][A-Za-z0-9_]{0,63})=(.*)$/.exec(line);

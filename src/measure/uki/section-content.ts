@@ -21,7 +21,8 @@ export function sectionContent({ bytes }: PeImage, section: PeSection): Buffer {
   return Buffer.concat([inFile, Buffer.alloc(fill)]);
 }
 
-/** The same as text, without the NULs at its end. */
-export function sectionText(content: Uint8Array): string {
-  return Buffer.from(content).toString('utf8').replace(/\0+$/, '');
+/** The same as text, which ends at its first NUL. */
+export function sectionText(content: Buffer): string {
+  const nul = content.indexOf(0);
+  return content.toString('utf8', 0, nul < 0 ? content.length : nul);
 }

@@ -56,28 +56,30 @@ function profile(
   stub: Stub,
   content: (section: PeSection) => Buffer,
 ): UkiProfile {
-  const named = (table: Table, name: string) =>
-    table.filter((section) => section.name === name && section.virtualSize > 0);
+  const named = (table: Table, name: string) => table.filter((section) => section.name === name);
   const sections: UkiSection[] = [];
   const choices: UkiSection[] = [];
   for (const name of stub.knows) {
     if (name === '.pcrsig') continue;
     const mine = named(own, name);
     const found = mine.length > 0 ? mine : named(common, name);
-    const made = found.map((section) => ({ name, content: content(section) }));
-    if (hardwareDependent.has(name)) choices.push(...made);
-    else sections.push(...made.slice(0, 1));
+    const into = hardwareDependent.has(name) ? choices : sections;
+    // An empty one counts as not there, and still hides the common one.
+    const taken = (hardwareDependent.has(name) ? found : found.slice(0, 1)).filter(
+      ({ virtualSize }) => virtualSize > 0,
+    );
+    into.push(...taken.map((section) => ({ name, content: content(section) })));
   }
   return { index, sections, choices };
 }
 
-/** A stub takes the first of a name; whoever reads the table otherwise sees something else. */
+/** Stubs take the first of a name, but not all their versions do. */
 function repeated(table: Table): Finding[] {
   const seen = new Set<string>();
   const findings: Finding[] = [];
   for (const { name } of table) {
     if (seen.has(name) && !hardwareDependent.has(name) && name.startsWith('.')) {
-      const message = `there is more than one section ${JSON.stringify(name)}; the first one counts`;
+      const message = `there is more than one section ${JSON.stringify(name)}; the first one is taken, as newer stubs do`;
       findings.push({ code: 'uki_section_repeated', event: null, message });
     }
     seen.add(name);

@@ -16,6 +16,8 @@ export interface Uki {
   readonly findings: readonly Finding[];
 }
 
+/** The kernel itself takes command lines of 2 or 4 kB. */
+const MAX_TEXT = 64 * 1024;
 const known: ReadonlySet<string> = new Set(canonicalOrder);
 
 /** Whether an EFI image claims to be a unified kernel image. */
@@ -55,17 +57,23 @@ export function readUki(image: PeImage): Uki {
 
 /** The embedded command line of a profile, as systemd-stub passes it on; empty: the image has none. */
 export function commandLineOf(profile: UkiProfile): string {
-  return textOf(profile, '.cmdline').trim();
+  return textOf(profile, '.cmdline')
+    .replace(/\p{Cc}/gu, ' ')
+    .trim();
 }
 
 export function osReleaseOf(profile: UkiProfile): Record<string, string> {
-  return parseOsRelease(Buffer.from(textOf(profile, '.osrel')));
+  return parseOsRelease(textOf(profile, '.osrel'));
 }
 
-/** Text of a section of the profile; empty when it has none. */
+/** Text of a section of the profile; empty when it has none. @throws TouchmarkError `uki_invalid` when it is too long for one */
 export function textOf(profile: UkiProfile, name: string): string {
-  const section = profile.sections.find((row) => row.name === name);
-  return section ? sectionText(section.content) : '';
+  const content = profile.sections.find((row) => row.name === name)?.content ?? Buffer.alloc(0);
+  if (content.length <= MAX_TEXT) return sectionText(content);
+  throw new TouchmarkError(
+    'uki_invalid',
+    `the image has a section ${name} of ${content.length} bytes, too long for text`,
+  );
 }
 
 function innerImage(content: Buffer): PeImage | undefined {

@@ -142,6 +142,29 @@ test('each profile puts its own sections in place of common ones', () => {
   assert.deepEqual([codes(uki), uki.profiles[1]?.index], [[], 1]);
 });
 
+test('an empty section of a profile hides the common one', () => {
+  const title = { name: '.profile', content: 'TITLE=x' };
+  const none = { name: '.cmdline', content: '', virtualSize: 0 };
+  const uki = parseUki(makeUki([linux, cmdline, title, none]));
+  assert.deepEqual(names(only(uki)), ['.linux', '.profile']);
+  assert.equal(commandLineOf(only(uki)), '');
+});
+
+test('an older stub does not know profiles: all sections are common', () => {
+  const title = { name: '.profile', content: 'TITLE=x' };
+  const old = parseUki(makeUki([linux, title, cmdline], '.linux .osrel .cmdline'));
+  assert.deepEqual(names(only(old)), ['.linux', '.cmdline']);
+});
+
+test('a command line is one line and ends at its NUL; what is too long is no text', () => {
+  const line = (content: string) => only(parseUki(makeUki([linux, { name: '.cmdline', content }])));
+  assert.equal(commandLineOf(line(' a\tb\nc \u007f\n\0behind')), 'a b c');
+  assert.equal(commandLineOf(line('x'.repeat(65536))).length, 65536);
+  throwsCode('uki_invalid', /a section .cmdline of 65537 bytes, too long for text/, () =>
+    commandLineOf(line('x'.repeat(65537))),
+  );
+});
+
 test('device trees that the hardware chooses stand beside, and are told', () => {
   const tree = (content: string) => ({ name: '.dtbauto', content });
   const uki = parseUki(makeUki([linux, tree('a'), tree('b')]));

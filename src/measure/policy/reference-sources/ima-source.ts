@@ -14,7 +14,10 @@ import {
   tooManyFiles,
 } from './reference-set.js';
 
-const usable: ReadonlySet<string> = new Set(['sha1', 'sha256', 'sha384']);
+const usable = {
+  file: ['sha1', 'sha256', 'sha384', 'sha512'],
+  verity: ['sha256', 'sha512'],
+} as const satisfies Record<string, readonly string[]>;
 const BOOT_AGGREGATE = 'boot_aggregate';
 
 /**
@@ -67,10 +70,10 @@ function fileOf(record: ImaRecord): FileReference | string | undefined {
   if (!fileDigest || !path) return `template ${record.template} is not understood`;
   if (buffer) return 'keys and other data, no files';
   if (path.text === BOOT_AGGREGATE) return undefined;
-  if (!usable.has(fileDigest.algorithm)) return `hash ${fileDigest.algorithm} cannot be a reference`;
+  const { algorithm, of } = fileDigest;
+  if (!usable[of].some((name) => name === algorithm)) return `hash ${algorithm} cannot be a reference`;
   const glob = literalGlob(path.text);
   if (glob === undefined) return 'their path is too long to be a pattern';
   const hex = Buffer.from(fileDigest.digest).toString('hex');
-  const prefix = fileDigest.of === 'verity' ? 'verity:' : '';
-  return { digest: `${prefix}${fileDigest.algorithm}:${hex}`, path: glob };
+  return { digest: `${of === 'verity' ? 'verity:' : ''}${algorithm}:${hex}`, path: glob };
 }

@@ -5,7 +5,7 @@ import { type PcrMeasurement, pcrReferences } from './pcr-references.js';
 import { labelText, type MadeReferences, type ReferenceAbout, referenceSet } from './reference-set.js';
 
 const MAX_FILE = 4 * 1024 * 1024;
-const MAX_RECORDS = 10_000;
+const MAX_RECORDS = 5_000;
 const MAX_DIGESTS = 16;
 const MAX_PCR = 23;
 

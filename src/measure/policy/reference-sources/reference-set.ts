@@ -17,18 +17,16 @@ export interface ReferenceAbout {
 
 /** Files in one set: more than an installed system has that runs anything. */
 export const MAX_FILES = 200_000;
+const MAX_DESCRIPTION = 1024;
 
+const digestLists = ['firmware', 'firmwareConfig', 'secureBoot', 'bootChain', 'userspace'] as const;
 const lists = [
-  'includes',
-  'firmware',
-  'firmwareConfig',
-  'secureBoot',
-  'bootChain',
+  ...digestLists,
   'ukis',
   'commandLines',
-  'userspace',
   'files',
   'fileSigners',
+  'includes',
 ] as const satisfies readonly (keyof ReferenceSet)[];
 
 /** A set that holds `parts` and nothing else. */
@@ -38,14 +36,15 @@ export function referenceSet(about: ReferenceAbout, parts: Partial<ReferenceSet>
   return { kind: 'ReferenceSet', description: '', ...empty, ...parts, ...about };
 }
 
-/** All that several sets hold, each thing once. */
+/** All that several sets hold, each thing once; a digest under the label that it first has. */
 export function mergeReferences(about: ReferenceAbout, made: readonly MadeReferences[]): MadeReferences {
   const sets = made.map(({ set }) => set);
-  const parts = Object.fromEntries(
-    lists.map((name) => [name, distinct(sets.flatMap((set) => [...set[name]]))]),
-  );
-  const description = sets.map((set) => set.description).filter((text) => text !== '');
-  const set = referenceSet(about, { ...parts, description: description.join('\n') });
+  const parts = Object.fromEntries([
+    ...lists.map((name) => [name, distinct<unknown>(sets.flatMap((set) => [...set[name]]))]),
+    ...digestLists.map((name) => [name, distinctDigests(sets.flatMap((set) => [...set[name]]))]),
+  ]);
+  const description = descriptionText(sets.map((set) => set.description));
+  const set = referenceSet(about, { ...parts, description });
   if (set.files.length > MAX_FILES) throw tooManyFiles(about.source);
   return { set, notes: made.flatMap(({ notes }) => notes) };
 }
@@ -70,6 +69,12 @@ export function referenceDocument(set: ReferenceSet): Record<string, unknown> {
 
 export function digestText(bank: HashName, value: Uint8Array): Digest {
   return `${bank}:${Buffer.from(value).toString('hex')}`;
+}
+
+/** Lines about what is in a set, as many as a description may hold. */
+export function descriptionText(lines: readonly string[]): string {
+  const text = lines.filter((line) => line !== '').join('\n');
+  return text.length <= MAX_DESCRIPTION ? text : `${text.slice(0, MAX_DESCRIPTION - 1)}…`;
 }
 
 /** Text out of an input as a label: on one line, without what turns or hides it, and bounded. */

@@ -1,12 +1,14 @@
+import { TouchmarkError } from '../../../errors.js';
 import { digest, type HashName } from '../../../tpm/algorithms.js';
 import { authenticodeHash } from '../../uki/authenticode.js';
 import { predictPcr11 } from '../../uki/pcr11.js';
 import type { PeImage } from '../../uki/pe-image.js';
 import { canonicalOrder } from '../../uki/stub.js';
 import { commandLineOf, osReleaseOf, parseUki, textOf, type Uki } from '../../uki/uki.js';
-import type { UkiProfile } from '../../uki/uki-profiles.js';
+import type { UkiProfile, UkiSection } from '../../uki/uki-profiles.js';
 import type { UkiReference } from '../model.js';
 import {
+  descriptionText,
   digestText,
   labelText,
   type MadeReferences,
@@ -16,6 +18,8 @@ import {
 
 /** Banks that policies are written in. */
 const banks = ['sha256', 'sha384'] as const satisfies readonly HashName[];
+/** Accepted contents of one section. */
+const MAX_DIGESTS = 64;
 
 /**
  * What hosts measure that boot a unified kernel image: one reference for each of its profiles. That the image is the
@@ -30,9 +34,9 @@ export function ukiReferences(about: ReferenceAbout, bytes: Uint8Array): MadeRef
     const label = labelOf(uki, profile, about.source);
     return { label, image, kernel, sections: sectionsOf(profile), commandLine: commandLineOf(profile) };
   });
-  const description = uki.profiles
-    .map((profile, index) => descriptionOf(ukis[index]?.label ?? '', profile))
-    .join('\n');
+  const description = descriptionText(
+    uki.profiles.map((profile, index) => descriptionOf(ukis[index]?.label ?? '', profile)),
+  );
   const notes = uki.findings.map(({ message }) => `${about.source}: ${message}`);
   return { set: referenceSet(about, { description, ukis }), notes };
 }
@@ -46,11 +50,19 @@ function sectionsOf({ sections, choices }: UkiProfile): UkiReference['sections']
   return canonicalOrder.flatMap((name) => {
     const contents = [...sections, ...choices].filter((section) => section.name === name);
     if (contents.length === 0) return [];
-    const digests = contents.flatMap(({ content }) =>
-      banks.map((bank) => digestText(bank, digest(bank, content))),
-    );
-    return [{ name, digests: [...new Set(digests)] }];
+    return [{ name, digests: contentDigests(contents) }];
   });
+}
+
+/** In all banks, or of very many contents in the one that every chip has. */
+function contentDigests(contents: readonly UkiSection[]): string[] {
+  const used = contents.length * banks.length <= MAX_DIGESTS ? banks : banks.slice(0, 1);
+  const digests = contents.flatMap(({ content }) =>
+    used.map((bank) => digestText(bank, digest(bank, content))),
+  );
+  if (contents.length <= MAX_DIGESTS) return [...new Set(digests)];
+  const what = `the image has ${contents.length} sections ${contents[0]?.name}, at most ${MAX_DIGESTS} are taken`;
+  throw new TouchmarkError('reference_source_too_large', what);
 }
 
 function labelOf({ profiles }: Uki, profile: UkiProfile, source: string): string {
@@ -59,7 +71,7 @@ function labelOf({ profiles }: Uki, profile: UkiProfile, source: string): string
   const image = [release['IMAGE_ID'], release['IMAGE_VERSION']].filter((part) => part !== undefined);
   const number = profiles.length > 1 ? `profile ${profile.index}` : '';
   const parts = [system, ...image, textOf(profile, '.uname'), number].map(labelText);
-  return parts.filter((part) => part !== '').join(' ') || labelText(source);
+  return labelText(parts.filter((part) => part !== '').join(' ')) || labelText(source);
 }
 
 /** For people who compare with a host by hand; judged is event by event. */

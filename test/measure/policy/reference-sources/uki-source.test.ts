@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
+import { checkManifest } from '../../../../src/measure/policy/check.js';
 import {
   labelText,
   mergeReferences,
@@ -74,6 +75,29 @@ test('each profile is a reference of its own, and a device tree is any of those 
   assert.deepEqual(notes, ['uki debian.efi: whether .dtbauto is measured depends on the hardware']);
 });
 
+test('of very many device trees one bank is taken, and beyond that none', () => {
+  const trees = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({ name: '.dtbauto', content: `tree ${n}` }));
+  const many = ukiReferences(about, makeUki([linux, ...trees(40)])).set.ukis[0];
+  const found = many?.sections.find(({ name }) => name === '.dtbauto')?.digests ?? [];
+  assert.deepEqual([found.length, found[39]], [40, both('tree 39')[0]]);
+  throwsCode('reference_source_too_large', /the image has 65 sections .dtbauto, at most 64/, () =>
+    ukiReferences(about, makeUki([linux, ...trees(65)])),
+  );
+});
+
+test('every profile’s line is in the description, as far as it goes', () => {
+  const title = { name: '.profile', content: 'TITLE=x' };
+  const { description } = ukiReferences(about, makeUki([linux, ...Array(9).fill(title)])).set;
+  assert.equal(description.length, 1024);
+  assert.match(description, /^profile 0: PCR 11 [^…]*\nprofile 1: PCR 11 [^…]*…$/);
+});
+
+test('a made set is one that can be applied', () => {
+  const { set } = ukiReferences(about, makeUki([linux, osrel]));
+  assert.deepEqual(checkManifest(referenceDocument(set)), set);
+});
+
 test('what is no UKI is refused; an image without names is called by its file', () => {
   throwsCode('uki_invalid', /has no section .linux/, () => ukiReferences(about, kernel));
   throwsCode('pe_truncated', /the DOS header/, () => ukiReferences(about, Buffer.from('MZ')));
@@ -91,6 +115,13 @@ test('sets are merged with each thing once, and written without what they do not
   const other = { set: referenceSet(about, { files: [file, file], description: 'second' }), notes: ['n'] };
   const { set, notes } = mergeReferences({ name: 'all', source: 'uki a, b' }, [one, one, other]);
   assert.deepEqual([set.ukis.length, set.files, notes], [1, [file], ['n']]);
+  const firmware = (label: string) => ({
+    set: referenceSet(about, { firmware: [{ digest: 'd', label }] }),
+    notes: [],
+  });
+  assert.deepEqual(mergeReferences(about, [firmware('first'), firmware('second')]).set.firmware, [
+    { digest: 'd', label: 'first' },
+  ]);
   const document = referenceDocument(set);
   assert.deepEqual(Object.keys(document), ['kind', 'name', 'description', 'source', 'ukis', 'files']);
   assert.deepEqual([document['name'], document['source']], ['all', 'uki a, b']);
