@@ -15,6 +15,19 @@ export const measurePolicyErrors = {
     'Give the rule something to compare with, or leave the component out: what is not checked must not look checked.',
   ),
   policy_too_large: row('RESOURCE_EXHAUSTED', 'Split the set, or remove what no host runs any more.'),
+  blast_radius_exceeded: row(
+    'FAILED_PRECONDITION',
+    'Look at `policy simulate -f FILE`, stage the change with acceptNext, or say --allow-withdrawal PERCENT if it is meant.',
+  ),
+  object_repeated: row(
+    'INVALID_ARGUMENT',
+    'Declare each object once; what belongs together goes into one document.',
+  ),
+  object_not_found: row(
+    'NOT_FOUND',
+    'List them with `touchmark-server policy list`, `reference list` and `group list`.',
+  ),
+  object_in_use: row('FAILED_PRECONDITION', 'Change or delete what names it first.'),
   reference_cycle: row('FAILED_PRECONDITION', 'Take one of the named includes out.'),
   reference_missing: row(
     'FAILED_PRECONDITION',
