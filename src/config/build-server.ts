@@ -11,6 +11,7 @@ export function buildServerConfig(values: Values, complain: Complain): ServerCon
   checkLifetimes(values, complain);
   const upstreamAuthority = buildUpstream(values, complain);
   const page = buildPage(values, complain);
+  const web = buildWeb(values, complain);
   return {
     trustDomain: buildTrustDomain(values, complain),
     dataDir: values.string('data_dir'),
@@ -42,8 +43,15 @@ export function buildServerConfig(values: Values, complain: Complain): ServerCon
     ...buildPlugins(values),
     ...(upstreamAuthority ? { upstreamAuthority } : {}),
     ...(page ? { page } : {}),
+    deny: { lifetime: values.number('deny.lifetime') },
+    ...(web ? { web } : {}),
     attestation: buildAttestation(values),
+    measurement: {
+      tickInterval: values.number('measurement.tick_interval'),
+      keepEvidence: values.number('measurement.keep_evidence'),
+    },
     administrators: buildAdministrators(values, complain),
+    record: { keep: values.number('record.keep') },
     ...(values.boolean('rate_limits.enabled') ? { rateLimits: buildRateLimits(values) } : {}),
   };
 }
@@ -107,6 +115,19 @@ function buildUpstream(values: Values, complain: Complain): ServerConfig['upstre
     keyFile: values.string('upstream_authority.key_file'),
     bundleFile: values.string('upstream_authority.bundle_file'),
   };
+}
+
+function buildWeb(values: Values, complain: Complain): ServerConfig['web'] {
+  const [certFile, keyFile] = [values.string('web.cert_file'), values.string('web.key_file')];
+  if ((certFile === '') !== (keyFile === '')) {
+    complain(certFile === '' ? 'web.cert_file' : 'web.key_file', 'cert_file and key_file belong together');
+  }
+  if (!values.has('web.bind_port')) return undefined;
+  const address = {
+    bindAddress: values.string('web.bind_address'),
+    bindPort: values.number('web.bind_port'),
+  };
+  return certFile === '' || keyFile === '' ? address : { ...address, certFile, keyFile };
 }
 
 function buildPlugins(values: Values): Pick<ServerConfig, 'keyManager' | 'datastore'> {

@@ -42,10 +42,22 @@ export interface ServerConfig {
     readonly joinToken?: Record<string, never>;
     readonly x509pop?: { readonly caBundleFiles: readonly string[] };
   };
+  readonly measurement: {
+    /** Seconds between two questions to a host. */
+    readonly tickInterval: number;
+    /** Seconds for which evidence is kept. */
+    readonly keepEvidence: number;
+  };
   /** Where the read-only page for operators is served; absent: nowhere. */
   readonly page?: PageConfig;
+  /** Seconds for which the deny feed and the CRLs are good; absent: a day. */
+  readonly deny?: { readonly lifetime: number };
+  /** HTTPS for relying parties; absent: none. */
+  readonly web?: WebConfig;
   /** Who may do what beside root and the server's own uid on the Unix socket. */
   readonly administrators: readonly Administrator[];
+  /** Seconds that the record of events keeps them; 0: for ever. */
+  readonly record: { readonly keep: number };
   /** Undefined: no limits. Per second and address. */
   readonly rateLimits?: {
     readonly attest: number;
@@ -58,6 +70,14 @@ export interface ServerConfig {
 export type PageConfig =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'loopback' | 'tls'; readonly host: string; readonly port: number };
+
+/** Where relying parties fetch what is published. Without certificate and key the server's X.509-SVID is shown. */
+export interface WebConfig {
+  readonly bindAddress: string;
+  readonly bindPort: number;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+}
 
 export interface TpmAttestationConfig {
   /**

@@ -177,6 +177,38 @@ export const serverKeys: readonly Key[] = [
     'PEM authorities whose certificates let a host join by proof of possession. Empty refuses this way.',
     { default: [] },
   ),
+  key(
+    'deny.lifetime',
+    'duration',
+    'How long a relying party may go by one deny feed or CRL. A new one is signed at half of it, and at every withdrawal.',
+    { default: '24h', min: 60 },
+  ),
+  key(
+    'web.bind_port',
+    'integer',
+    'Port on which relying parties fetch the deny feed and the CRLs over HTTPS. Absent: not served. 0 lets the system choose one.',
+    { max: 65535 },
+  ),
+  key('web.bind_address', 'string', 'Address for the same.', { default: '0.0.0.0' }),
+  key(
+    'web.cert_file',
+    'path',
+    'PEM chain, leaf first, that is shown there; read again when it changes. Empty: the X.509-SVID of the server.',
+    { default: '' },
+  ),
+  key('web.key_file', 'path', 'PEM private key of `web.cert_file`.', { default: '' }),
+  key(
+    'measurement.tick_interval',
+    'duration',
+    'How often a host is asked for evidence on its session. After two of these without an answer it is stale, where a policy is enforced.',
+    { default: '30s', min: 5, max: 3600 },
+  ),
+  key(
+    'measurement.keep_evidence',
+    'duration',
+    'How long evidence is kept. The newest of each host always is.',
+    { default: '30d', min: 3600 },
+  ),
   key('administrator.*.spiffe_id', 'string', 'A SPIFFE ID that has the role.'),
   key(
     'administrator.*.uid',
@@ -189,6 +221,12 @@ export const serverKeys: readonly Key[] = [
     'string',
     'What it may do: read; also approve and deny hosts; also publish policies; everything.',
     { choices: ['viewer', 'approver', 'policy-author', 'admin'] },
+  ),
+  key(
+    'record.keep',
+    'duration',
+    'How long the record of events keeps them, in whole segments of 8 MiB. 0 keeps them for ever.',
+    { default: '0s', min: 0 },
   ),
   key(
     'rate_limits.enabled',

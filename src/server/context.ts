@@ -1,5 +1,6 @@
 /** Everything that the server works with, built here and nowhere else, and disposed of in reverse. */
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../clock.js';
 import type { ServerConfig } from '../config/server-config.js';
 import { Disposal } from '../disposal.js';
@@ -17,6 +18,7 @@ import { type Bundles, createBundles } from './authority/foreign-bundles.js';
 import type { Authority, Issuer, Registry } from './contract.js';
 import type { Datastore } from './datastores/contract.js';
 import { openDatastore } from './datastores/datastore-table.js';
+import { crlsOf, type Deny, openDeny } from './deny/open.js';
 import { createEntries, type Entries } from './entries/entries.js';
 import { startEntryPruner } from './entries/pruner.js';
 import type { Hosts } from './hosts/contract.js';
@@ -36,6 +38,8 @@ import type { NodeEvents } from './nodes/events.js';
 import { createNodeLifecycle, type NodeLifecycle } from './nodes/lifecycle.js';
 import { openPolicies } from './policies/book.js';
 import type { Policies } from './policies/contract.js';
+import type { EventLog } from './record/contract.js';
+import { openEventLog } from './record/event-log.js';
 import { openRegistry } from './registry/registry.js';
 import { openServerSvid, type ServerSvid } from './server-svid.js';
 import type { Sessions } from './sessions/contract.js';
@@ -58,7 +62,10 @@ export interface ServerContext extends AsyncDisposable {
   readonly limits: Limits;
   readonly hosts: Hosts;
   readonly policies: Policies;
+  /** The record of everything that is committed. */
+  readonly events: EventLog;
   readonly sessions: Sessions;
+  readonly deny: Deny;
   readonly attestors: ReadonlyMap<string, NodeAttestor>;
   readonly onNodeEvent: NodeEvents;
   readonly gate: Gate;
@@ -94,10 +101,11 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
   const { config, clock, log } = parts;
   const { trustDomain, administrators } = config;
   const audit = createAudit(log, config.audit);
-  const { store, authority, serials } = await openStorage(parts, disposal);
+  const { store, events, authority, serials } = await openStorage(parts, disposal);
   const registry = disposal.use(await openRegistry(store, trustDomain));
   const policies = disposal.use(await openPolicies({ store, clock, log }));
   const issuer = createIssuer({ config, authority, clock, serials });
+  const deny = await openDeny({ config, clock, log, audit, store, registry, authority, serials }, disposal);
   const privileged = disposal.use(createPrivileged(registry, clock));
   const nodes = createNodeLifecycle(store, registry);
   const entries = createEntries({ store, clock, trustDomain, admit: admitter(config) });
@@ -110,6 +118,7 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
       log,
       audit,
       store,
+      events,
       registry,
       policies,
       authority,
@@ -117,6 +126,7 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
       entries,
       nodes,
       privileged,
+      deny,
     },
   };
   const attestation = await openAttestation(parts, core, disposal);
@@ -134,12 +144,15 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
   };
 }
 
-type Core = Pick<ServerContext, 'config' | 'clock' | 'log' | 'audit' | 'store' | 'registry' | 'authority'>;
+type Core = Pick<
+  ServerContext,
+  'config' | 'clock' | 'log' | 'audit' | 'store' | 'registry' | 'authority' | 'deny'
+>;
 
 /** Hosts, the sessions of their nodes, and the ways in which a node may prove itself. */
 async function openAttestation(
   parts: ContextParts,
-  { config, clock, log, audit, store, registry, authority }: Core,
+  { config, clock, log, audit, store, registry, authority, deny }: Core,
   disposal: Disposal,
 ): Promise<Pick<ServerContext, 'hosts' | 'sessions' | 'attestors' | 'onNodeEvent'>> {
   const { trustDomain, attestation } = config;
@@ -149,7 +162,7 @@ async function openAttestation(
   const hosts = createHosts(tpm === undefined ? shared : { ...shared, config: tpm });
   const sessions = disposal.use(
     createSessions({
-      ...{ ...shared, log, authority, epoch: store.epoch },
+      ...{ ...shared, log, authority, epoch: store.epoch, crls: crlsOf(deny) },
       reattestInterval: tpm?.reattestInterval ?? 0,
       suspect: (hostId, reasons) => hosts.suspect(hostId, reasons),
     }),
@@ -176,21 +189,30 @@ function issuancePermit({ registry, clock }: Core, sessions: Sessions): ServerCo
 async function openStorage(
   { config, clock, log, store: givenStore, keys: givenKeys }: ContextParts,
   disposal: Disposal,
-): Promise<{ store: Datastore; authority: Authority; serials: Serials }> {
+): Promise<{ store: Datastore; events: EventLog; authority: Authority; serials: Serials }> {
   if (givenStore === undefined) {
     await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
     disposal.use(await lockDirectory(config.dataDir));
   }
-  const store = disposal.use(givenStore ?? (await openDatastore(config.datastore)));
+  const unrecorded = disposal.use(givenStore ?? (await openDatastore(config.datastore)));
   const keys = disposal.use(givenKeys ?? (await openKeyManager(config.keyManager)));
   const { trustDomain, ca, upstreamAuthority } = config;
+  const events = disposal.use(
+    await openEventLog({
+      ...{ directory: join(config.dataDir, 'events'), store: unrecorded, clock, log, trustDomain },
+      keep: config.record.keep * 1000,
+    }),
+  );
+  const { store } = events;
   const upstream =
     upstreamAuthority === undefined
       ? undefined
       : await openUpstreamAuthority(upstreamAuthority, { trustDomain, subject: ca.subject, clock });
   const authority = disposal.use(await openAuthority({ config, store, keys, upstream, clock, logger: log }));
   const serials = disposal.use(await openSerials({ store, keys, clock, log }));
-  return { store, authority, serials };
+  events.signWith(authority);
+  disposal.defer(() => events.close());
+  return { store, events, authority, serials };
 }
 
 function admitter(config: ServerConfig): Parameters<typeof createEntries>[0]['admit'] {

@@ -144,6 +144,7 @@ export function testConfig(directory: string): ServerConfig {
     datastore: { type: 'level', path: join(directory, 'datastore') },
     attestation: { joinToken: {} },
     administrators: [],
+    record: { keep: 0 },
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Bundle } from '../../spiffe/bundle.js';
 import type { JwtSigner } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { ChainHead, RecordedEvent } from './model.js';
@@ -24,6 +25,12 @@ export interface EventPage {
   readonly unreadable: number;
 }
 
+/** What signs checkpoints: it may throw for as long as there is no key. */
+export interface SigningAuthority {
+  readonly jwt: { signer(): JwtSigner };
+  bundle(): Bundle;
+}
+
 /** The record of everything that changed: append-only, chained, signed from time to time; one for each server. */
 export interface EventLog extends AsyncDisposable {
   /** The datastore to be used from here on: its commits are recorded. */
@@ -32,8 +39,8 @@ export interface EventLog extends AsyncDisposable {
   readonly server: string;
   /** The newest line that is on disk. */
   readonly head: ChainHead;
-  /** From now on checkpoints are signed. It may throw for as long as there is no authority. */
-  signWith(signer: () => JwtSigner): void;
+  /** From now on checkpoints are signed, and verified with the own bundle. */
+  signWith(authority: SigningAuthority): void;
   /** Resolves when all that was committed before is on disk. @throws TouchmarkError `record_failed` */
   flushed(): Promise<void>;
   list(query: EventQuery): Promise<EventPage>;

@@ -3,9 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import type { Clock } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import type { Bundle } from '../../spiffe/bundle.js';
+import { type Bundle, emptyBundle } from '../../spiffe/bundle.js';
+import type { TrustDomain } from '../../spiffe/id.js';
 import { importSpki } from '../../x509/spki.js';
-import type { JwtSigner } from '../contract.js';
 import type { Commit, Datastore, Stored, Write } from '../datastores/contract.js';
 import type { AuthorityRecord } from '../model.js';
 import type { EventLog } from './contract.js';
@@ -27,9 +27,7 @@ export interface EventLogDeps {
   readonly store: Datastore;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly trustDomain: string;
-  /** The own bundle: what checkpoints are verified with. */
-  readonly bundle: () => Bundle;
+  readonly trustDomain: TrustDomain;
   /** Milliseconds that events are kept; 0: for ever. */
   readonly keep: number;
   /** For tests. */
@@ -61,18 +59,20 @@ export async function openEventLog(deps: EventLogDeps): Promise<EventLog> {
     headWrite: () => headWrite(lane.head, server),
   };
   await lane.flushed();
+  let published: () => Bundle = () => emptyBundle(deps.trustDomain);
   return {
     store: recordedStore({ store, outbox, clock, rows: rows.map(({ key }) => key) }),
     server,
     get head() {
       return lane.head;
     },
-    signWith(signer: () => JwtSigner) {
-      lane.signWith(signer);
+    signWith({ jwt, bundle }) {
+      published = bundle;
+      lane.signWith(() => jwt.signer());
     },
     flushed: () => lane.flushed(),
     list: (query) => listEvents(directory, query, lane.head.seq),
-    verify: verifier(deps, lane),
+    verify: verifier(directory, lane, () => published()),
     async close() {
       lane.add(ownAt(deps, store.revision, draft('server_stopping', server)));
       lane.checkpoint();
@@ -160,7 +160,7 @@ function ownAt({ clock }: EventLogDeps, storeRevision: number, event: EventDraft
   return { at: clock.now(), by: 'server', events: [event], storeRevision, rowKey: undefined };
 }
 
-function verifier({ directory, bundle }: EventLogDeps, lane: Lane): EventLog['verify'] {
+function verifier(directory: string, lane: Lane, bundle: () => Bundle): EventLog['verify'] {
   let busy = false;
   return async () => {
     if (busy) throw new TouchmarkError('record_busy', 'the record is being verified already');

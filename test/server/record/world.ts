@@ -52,18 +52,10 @@ export async function recordWorld(t: TestContext): Promise<RecordWorld> {
     files,
     keys: () => new Map(authority.published.map(({ id, key }) => [id, createPublicKey(key)])),
     async open(more = {}) {
-      const bundle = () => bundleOf(authority.published);
-      const deps = {
-        directory,
-        store,
-        clock,
-        log: silentLogger(),
-        trustDomain: 'example.org',
-        bundle,
-        keep: 0,
-      };
+      const trustDomain = parseTrustDomain('example.org');
+      const deps = { directory, store, clock, log: silentLogger(), trustDomain, keep: 0 };
       const log = await openEventLog({ ...deps, ...more });
-      log.signWith(() => authority.signer);
+      log.signWith({ jwt: { signer: () => authority.signer }, bundle: () => bundleOf(authority.published) });
       await log.flushed();
       return log;
     },
