@@ -10,6 +10,7 @@ import type { Listener } from '../rpc/unix-listener.js';
 import { type ContextParts, openContext, type ServerContext } from './context.js';
 import { listenForAgents, listenForLookers, listenForOperators } from './listeners.js';
 import { createServers } from './services.js';
+import { openWeb } from './web/open.js';
 
 export interface ServerSurroundings {
   readonly log: Logger;
@@ -23,7 +24,13 @@ export type ServerOverrides = Pick<ContextParts, 'store' | 'keys' | 'vendorAncho
 
 export interface RunningServer extends AsyncDisposable {
   readonly context: ServerContext;
-  readonly addresses: { readonly socketPath: string; readonly host: string; readonly port: number };
+  readonly addresses: {
+    readonly socketPath: string;
+    readonly host: string;
+    readonly port: number;
+    /** Where relying parties are served, if they are. */
+    readonly webPort?: number;
+  };
 }
 
 /** Calls that are running may take this long to end when the server stops. */
@@ -64,9 +71,13 @@ async function open(parts: ContextParts, disposal: Disposal): Promise<RunningSer
   listeners.push(await listenForOperators(context, servers));
   const page = await listenForLookers(context);
   if (page !== undefined) disposal.use(page);
+  const web = await openWeb(context, disposal);
   disposal.defer(() => context.audit.event('server_stopping', {}));
   health.set(true);
-  const addresses = { socketPath: config.socketPath, host: config.bindAddress, port: agents.port };
+  const addresses = {
+    ...{ socketPath: config.socketPath, host: config.bindAddress, port: agents.port },
+    ...(web === undefined ? {} : { webPort: web.port }),
+  };
   context.audit.event('server_started', {});
   log.info('the server is ready', { trust_domain: config.trustDomain, ...addresses });
   return { context, addresses, [Symbol.asyncDispose]: () => disposal[Symbol.asyncDispose]() };
