@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file touchmark/host/v1/host.proto.
  */
 export const file_touchmark_host_v1_host: GenFile = /*@__PURE__*/
-  fileDesc("Chx0b3VjaG1hcmsvaG9zdC92MS9ob3N0LnByb3RvEhF0b3VjaG1hcmsuaG9zdC52MSL0AwoKSG9zdFJlY29yZBIKCgJpZBgBIAEoCRIsCglzcGlmZmVfaWQYAiABKAsyGS5zcGlyZS5hcGkudHlwZXMuU1BJRkZFSUQSDAoEbmFtZRgDIAEoCRI5CgZsYWJlbHMYBCADKAsyKS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkLkxhYmVsc0VudHJ5EisKBXN0YXRlGAUgASgOMhwudG91Y2htYXJrLmhvc3QudjEuSG9zdFN0YXRlEioKB3JlYXNvbnMYBiADKAsyGS50b3VjaG1hcmsuaG9zdC52MS5SZWFzb24SMgoDZWtzGAcgAygLMiUudG91Y2htYXJrLmhvc3QudjEuSG9zdEVuZG9yc2VtZW50S2V5Eg8KB2FrX25hbWUYCCABKAkSNwoLYXR0ZXN0YXRpb24YCSABKAsyIi50b3VjaG1hcmsuaG9zdC52MS5Ib3N0QXR0ZXN0YXRpb24SEwoLZW5yb2xsZWRfYnkYCiABKAkSEwoLZW5yb2xsZWRfYXQYCyABKAMSMwoHcGVuZGluZxgMIAEoCzIiLnRvdWNobWFyay5ob3N0LnYxLlBlbmRpbmdBcHByb3ZhbBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInUKEkhvc3RFbmRvcnNlbWVudEtleRIMCgRoYXNoGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRI+CgtjZXJ0aWZpY2F0ZRgDIAEoCzIpLnRvdWNobWFyay5ob3N0LnYxLkVuZG9yc2VtZW50Q2VydGlmaWNhdGUilgEKFkVuZG9yc2VtZW50Q2VydGlmaWNhdGUSFAoMbWFudWZhY3R1cmVyGAEgASgJEg0KBW1vZGVsGAIgASgJEhAKCGZpcm13YXJlGAMgASgJEg4KBmlzc3VlchgEIAEoCRIOCgZhbmNob3IYBSABKAkSEQoJbm90X2FmdGVyGAYgASgDEhIKCmRldmlhdGlvbnMYByADKAkioQIKD0hvc3RBdHRlc3RhdGlvbhITCgtyZXNldF9jb3VudBgBIAEoDRIVCg1yZXN0YXJ0X2NvdW50GAIgASgNEg0KBWNsb2NrGAMgASgEEgwKBHNhZmUYBCABKAgSGAoQZmlybXdhcmVfdmVyc2lvbhgFIAEoCRIVCg1sYXN0X3F1b3RlX2F0GAYgASgDEhAKCHBjcl9iYW5rGAcgASgJEjoKBHBjcnMYCCADKAsyLC50b3VjaG1hcmsuaG9zdC52MS5Ib3N0QXR0ZXN0YXRpb24uUGNyc0VudHJ5EhkKEWF0dGVzdGF0aW9uX2NvdW50GAkgASgDGisKCVBjcnNFbnRyeRILCgNrZXkYASABKA0SDQoFdmFsdWUYAiABKAk6AjgBIlgKD1BlbmRpbmdBcHByb3ZhbBIMCgRjb2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSEgoKZmlyc3Rfc2VlbhgDIAEoAxISCgpleHBpcmVzX2F0GAQgASgDIqUCChBMaXN0SG9zdHNSZXF1ZXN0EjoKBmZpbHRlchgBIAEoCzIqLnRvdWNobWFyay5ob3N0LnYxLkxpc3RIb3N0c1JlcXVlc3QuRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJGq0BCgZGaWx0ZXISRgoGbGFiZWxzGAEgAygLMjYudG91Y2htYXJrLmhvc3QudjEuTGlzdEhvc3RzUmVxdWVzdC5GaWx0ZXIuTGFiZWxzRW50cnkSLAoGc3RhdGVzGAIgAygOMhwudG91Y2htYXJrLmhvc3QudjEuSG9zdFN0YXRlGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoRTGlzdEhvc3RzUmVzcG9uc2USLAoFaG9zdHMYASADKAsyHS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJHCg5HZXRIb3N0UmVxdWVzdBIMCgJpZBgBIAEoCUgAEg4KBG5hbWUYAiABKAlIABIRCgdla19oYXNoGAMgASgJSABCBAoCYnkilwEKC0FsbG93ZWRIb3N0Eg8KB2VrX2hhc2gYASABKAkSDAoEbmFtZRgCIAEoCRI6CgZsYWJlbHMYAyADKAsyKi50b3VjaG1hcmsuaG9zdC52MS5BbGxvd2VkSG9zdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkIKEUFsbG93SG9zdHNSZXF1ZXN0Ei0KBWhvc3RzGAEgAygLMh4udG91Y2htYXJrLmhvc3QudjEuQWxsb3dlZEhvc3QiswEKEkFsbG93SG9zdHNSZXNwb25zZRI9CgdyZXN1bHRzGAEgAygLMiwudG91Y2htYXJrLmhvc3QudjEuQWxsb3dIb3N0c1Jlc3BvbnNlLlJlc3VsdBpeCgZSZXN1bHQSJwoGc3RhdHVzGAEgASgLMhcuc3BpcmUuYXBpLnR5cGVzLlN0YXR1cxIrCgRob3N0GAIgASgLMh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZCK4AQoSQXBwcm92ZUhvc3RSZXF1ZXN0Eg4KBGNvZGUYASABKAlIABIMCgJpZBgCIAEoCUgAEgwKBG5hbWUYAyABKAkSQQoGbGFiZWxzGAQgAygLMjEudG91Y2htYXJrLmhvc3QudjEuQXBwcm92ZUhvc3RSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBAoCYnkiNQoPRGVueUhvc3RSZXF1ZXN0Eg4KBGNvZGUYASABKAlIABIMCgJpZBgCIAEoCUgAQgQKAmJ5IhIKEERlbnlIb3N0UmVzcG9uc2UiOAoSUmVwbGFjZUhvc3RSZXF1ZXN0EhAKCG9sZF9ob3N0GAEgASgJEhAKCG5ld19ob3N0GAIgASgJIh8KEUZvcmdldEhvc3RSZXF1ZXN0EgoKAmlkGAEgASgJIhQKEkZvcmdldEhvc3RSZXNwb25zZSK9AQoOU2V0SG9zdFJlcXVlc3QSCgoCaWQYASABKAkSEQoEbmFtZRgCIAEoCUgAiAEBEj0KBmxhYmVscxgDIAMoCzItLnRvdWNobWFyay5ob3N0LnYxLlNldEhvc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhUKDXJlbW92ZV9sYWJlbHMYBCADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfbmFtZSIzChVRdWFyYW50aW5lSG9zdFJlcXVlc3QSCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIiAKElJlbGVhc2VIb3N0UmVxdWVzdBIKCgJpZBgBIAEoCSIvChFSZXRpcmVIb3N0UmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkysAcKBEhvc3QSVgoJTGlzdEhvc3RzEiMudG91Y2htYXJrLmhvc3QudjEuTGlzdEhvc3RzUmVxdWVzdBokLnRvdWNobWFyay5ob3N0LnYxLkxpc3RIb3N0c1Jlc3BvbnNlEksKB0dldEhvc3QSIS50b3VjaG1hcmsuaG9zdC52MS5HZXRIb3N0UmVxdWVzdBodLnRvdWNobWFyay5ob3N0LnYxLkhvc3RSZWNvcmQSWQoKQWxsb3dIb3N0cxIkLnRvdWNobWFyay5ob3N0LnYxLkFsbG93SG9zdHNSZXF1ZXN0GiUudG91Y2htYXJrLmhvc3QudjEuQWxsb3dIb3N0c1Jlc3BvbnNlElMKC0FwcHJvdmVIb3N0EiUudG91Y2htYXJrLmhvc3QudjEuQXBwcm92ZUhvc3RSZXF1ZXN0Gh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZBJTCghEZW55SG9zdBIiLnRvdWNobWFyay5ob3N0LnYxLkRlbnlIb3N0UmVxdWVzdBojLnRvdWNobWFyay5ob3N0LnYxLkRlbnlIb3N0UmVzcG9uc2USUwoLUmVwbGFjZUhvc3QSJS50b3VjaG1hcmsuaG9zdC52MS5SZXBsYWNlSG9zdFJlcXVlc3QaHS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkElkKCkZvcmdldEhvc3QSJC50b3VjaG1hcmsuaG9zdC52MS5Gb3JnZXRIb3N0UmVxdWVzdBolLnRvdWNobWFyay5ob3N0LnYxLkZvcmdldEhvc3RSZXNwb25zZRJLCgdTZXRIb3N0EiEudG91Y2htYXJrLmhvc3QudjEuU2V0SG9zdFJlcXVlc3QaHS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkElkKDlF1YXJhbnRpbmVIb3N0EigudG91Y2htYXJrLmhvc3QudjEuUXVhcmFudGluZUhvc3RSZXF1ZXN0Gh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZBJTCgtSZWxlYXNlSG9zdBIlLnRvdWNobWFyay5ob3N0LnYxLlJlbGVhc2VIb3N0UmVxdWVzdBodLnRvdWNobWFyay5ob3N0LnYxLkhvc3RSZWNvcmQSUQoKUmV0aXJlSG9zdBIkLnRvdWNobWFyay5ob3N0LnYxLlJldGlyZUhvc3RSZXF1ZXN0Gh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZGIGcHJvdG8z", [file_spire_types, file_touchmark_host_v1_state]);
+  fileDesc("Chx0b3VjaG1hcmsvaG9zdC92MS9ob3N0LnByb3RvEhF0b3VjaG1hcmsuaG9zdC52MSLRBAoKSG9zdFJlY29yZBIKCgJpZBgBIAEoCRIsCglzcGlmZmVfaWQYAiABKAsyGS5zcGlyZS5hcGkudHlwZXMuU1BJRkZFSUQSDAoEbmFtZRgDIAEoCRI5CgZsYWJlbHMYBCADKAsyKS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkLkxhYmVsc0VudHJ5EisKBXN0YXRlGAUgASgOMhwudG91Y2htYXJrLmhvc3QudjEuSG9zdFN0YXRlEioKB3JlYXNvbnMYBiADKAsyGS50b3VjaG1hcmsuaG9zdC52MS5SZWFzb24SMgoDZWtzGAcgAygLMiUudG91Y2htYXJrLmhvc3QudjEuSG9zdEVuZG9yc2VtZW50S2V5Eg8KB2FrX25hbWUYCCABKAkSNwoLYXR0ZXN0YXRpb24YCSABKAsyIi50b3VjaG1hcmsuaG9zdC52MS5Ib3N0QXR0ZXN0YXRpb24SEwoLZW5yb2xsZWRfYnkYCiABKAkSEwoLZW5yb2xsZWRfYXQYCyABKAMSMwoHcGVuZGluZxgMIAEoCzIiLnRvdWNobWFyay5ob3N0LnYxLlBlbmRpbmdBcHByb3ZhbBIvCglhcHByYWlzYWwYDSABKAsyHC50b3VjaG1hcmsuaG9zdC52MS5BcHByYWlzYWwSEwoLc3RhdGVfc2luY2UYDiABKAMSFQoNZ3JhY2VfZW5kc19hdBgPIAEoAxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr4BCglBcHByYWlzYWwSDwoHdmVyZGljdBgBIAEoCRINCgVzaW5jZRgCIAEoAxIKCgJhdBgDIAEoAxITCgtldmlkZW5jZV9pZBgEIAEoCRIRCglwb2xpY3lfaWQYBSABKAkSEwoLcG9saWN5X25hbWUYBiABKAkSDQoFZ3JvdXAYByABKAkSOQoKY29tcG9uZW50cxgIIAMoCzIlLnRvdWNobWFyay5ob3N0LnYxLkNvbXBvbmVudEFwcHJhaXNhbCKLAQoSQ29tcG9uZW50QXBwcmFpc2FsEhEKCWNvbXBvbmVudBgBIAEoCRIOCgZyZXN1bHQYAiABKAkSMwoHcmVhc29ucxgDIAMoCzIiLnRvdWNobWFyay5ob3N0LnYxLkNvbXBvbmVudFJlYXNvbhIMCgRtb3JlGAQgASgNEg8KB2NoZWNrZWQYBSABKA0ilAEKD0NvbXBvbmVudFJlYXNvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDgoGcmVtZWR5GAMgASgJEgsKA2xvZxgEIAEoCRISCgVldmVudBgFIAEoDUgAiAEBEhAKA3BjchgGIAEoDUgBiAEBEg0KBXZhbHVlGAcgASgJQggKBl9ldmVudEIGCgRfcGNyInUKEkhvc3RFbmRvcnNlbWVudEtleRIMCgRoYXNoGAEgASgJEhEKCWFsZ29yaXRobRgCIAEoCRI+CgtjZXJ0aWZpY2F0ZRgDIAEoCzIpLnRvdWNobWFyay5ob3N0LnYxLkVuZG9yc2VtZW50Q2VydGlmaWNhdGUilgEKFkVuZG9yc2VtZW50Q2VydGlmaWNhdGUSFAoMbWFudWZhY3R1cmVyGAEgASgJEg0KBW1vZGVsGAIgASgJEhAKCGZpcm13YXJlGAMgASgJEg4KBmlzc3VlchgEIAEoCRIOCgZhbmNob3IYBSABKAkSEQoJbm90X2FmdGVyGAYgASgDEhIKCmRldmlhdGlvbnMYByADKAkioQIKD0hvc3RBdHRlc3RhdGlvbhITCgtyZXNldF9jb3VudBgBIAEoDRIVCg1yZXN0YXJ0X2NvdW50GAIgASgNEg0KBWNsb2NrGAMgASgEEgwKBHNhZmUYBCABKAgSGAoQZmlybXdhcmVfdmVyc2lvbhgFIAEoCRIVCg1sYXN0X3F1b3RlX2F0GAYgASgDEhAKCHBjcl9iYW5rGAcgASgJEjoKBHBjcnMYCCADKAsyLC50b3VjaG1hcmsuaG9zdC52MS5Ib3N0QXR0ZXN0YXRpb24uUGNyc0VudHJ5EhkKEWF0dGVzdGF0aW9uX2NvdW50GAkgASgDGisKCVBjcnNFbnRyeRILCgNrZXkYASABKA0SDQoFdmFsdWUYAiABKAk6AjgBIlgKD1BlbmRpbmdBcHByb3ZhbBIMCgRjb2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSEgoKZmlyc3Rfc2VlbhgDIAEoAxISCgpleHBpcmVzX2F0GAQgASgDIqUCChBMaXN0SG9zdHNSZXF1ZXN0EjoKBmZpbHRlchgBIAEoCzIqLnRvdWNobWFyay5ob3N0LnYxLkxpc3RIb3N0c1JlcXVlc3QuRmlsdGVyEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJGq0BCgZGaWx0ZXISRgoGbGFiZWxzGAEgAygLMjYudG91Y2htYXJrLmhvc3QudjEuTGlzdEhvc3RzUmVxdWVzdC5GaWx0ZXIuTGFiZWxzRW50cnkSLAoGc3RhdGVzGAIgAygOMhwudG91Y2htYXJrLmhvc3QudjEuSG9zdFN0YXRlGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoRTGlzdEhvc3RzUmVzcG9uc2USLAoFaG9zdHMYASADKAsyHS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJHCg5HZXRIb3N0UmVxdWVzdBIMCgJpZBgBIAEoCUgAEg4KBG5hbWUYAiABKAlIABIRCgdla19oYXNoGAMgASgJSABCBAoCYnkilwEKC0FsbG93ZWRIb3N0Eg8KB2VrX2hhc2gYASABKAkSDAoEbmFtZRgCIAEoCRI6CgZsYWJlbHMYAyADKAsyKi50b3VjaG1hcmsuaG9zdC52MS5BbGxvd2VkSG9zdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkIKEUFsbG93SG9zdHNSZXF1ZXN0Ei0KBWhvc3RzGAEgAygLMh4udG91Y2htYXJrLmhvc3QudjEuQWxsb3dlZEhvc3QiswEKEkFsbG93SG9zdHNSZXNwb25zZRI9CgdyZXN1bHRzGAEgAygLMiwudG91Y2htYXJrLmhvc3QudjEuQWxsb3dIb3N0c1Jlc3BvbnNlLlJlc3VsdBpeCgZSZXN1bHQSJwoGc3RhdHVzGAEgASgLMhcuc3BpcmUuYXBpLnR5cGVzLlN0YXR1cxIrCgRob3N0GAIgASgLMh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZCK4AQoSQXBwcm92ZUhvc3RSZXF1ZXN0Eg4KBGNvZGUYASABKAlIABIMCgJpZBgCIAEoCUgAEgwKBG5hbWUYAyABKAkSQQoGbGFiZWxzGAQgAygLMjEudG91Y2htYXJrLmhvc3QudjEuQXBwcm92ZUhvc3RSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBAoCYnkiNQoPRGVueUhvc3RSZXF1ZXN0Eg4KBGNvZGUYASABKAlIABIMCgJpZBgCIAEoCUgAQgQKAmJ5IhIKEERlbnlIb3N0UmVzcG9uc2UiOAoSUmVwbGFjZUhvc3RSZXF1ZXN0EhAKCG9sZF9ob3N0GAEgASgJEhAKCG5ld19ob3N0GAIgASgJIh8KEUZvcmdldEhvc3RSZXF1ZXN0EgoKAmlkGAEgASgJIhQKEkZvcmdldEhvc3RSZXNwb25zZSK9AQoOU2V0SG9zdFJlcXVlc3QSCgoCaWQYASABKAkSEQoEbmFtZRgCIAEoCUgAiAEBEj0KBmxhYmVscxgDIAMoCzItLnRvdWNobWFyay5ob3N0LnYxLlNldEhvc3RSZXF1ZXN0LkxhYmVsc0VudHJ5EhUKDXJlbW92ZV9sYWJlbHMYBCADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfbmFtZSIzChVRdWFyYW50aW5lSG9zdFJlcXVlc3QSCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIiAKElJlbGVhc2VIb3N0UmVxdWVzdBIKCgJpZBgBIAEoCSIvChFSZXRpcmVIb3N0UmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkysAcKBEhvc3QSVgoJTGlzdEhvc3RzEiMudG91Y2htYXJrLmhvc3QudjEuTGlzdEhvc3RzUmVxdWVzdBokLnRvdWNobWFyay5ob3N0LnYxLkxpc3RIb3N0c1Jlc3BvbnNlEksKB0dldEhvc3QSIS50b3VjaG1hcmsuaG9zdC52MS5HZXRIb3N0UmVxdWVzdBodLnRvdWNobWFyay5ob3N0LnYxLkhvc3RSZWNvcmQSWQoKQWxsb3dIb3N0cxIkLnRvdWNobWFyay5ob3N0LnYxLkFsbG93SG9zdHNSZXF1ZXN0GiUudG91Y2htYXJrLmhvc3QudjEuQWxsb3dIb3N0c1Jlc3BvbnNlElMKC0FwcHJvdmVIb3N0EiUudG91Y2htYXJrLmhvc3QudjEuQXBwcm92ZUhvc3RSZXF1ZXN0Gh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZBJTCghEZW55SG9zdBIiLnRvdWNobWFyay5ob3N0LnYxLkRlbnlIb3N0UmVxdWVzdBojLnRvdWNobWFyay5ob3N0LnYxLkRlbnlIb3N0UmVzcG9uc2USUwoLUmVwbGFjZUhvc3QSJS50b3VjaG1hcmsuaG9zdC52MS5SZXBsYWNlSG9zdFJlcXVlc3QaHS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkElkKCkZvcmdldEhvc3QSJC50b3VjaG1hcmsuaG9zdC52MS5Gb3JnZXRIb3N0UmVxdWVzdBolLnRvdWNobWFyay5ob3N0LnYxLkZvcmdldEhvc3RSZXNwb25zZRJLCgdTZXRIb3N0EiEudG91Y2htYXJrLmhvc3QudjEuU2V0SG9zdFJlcXVlc3QaHS50b3VjaG1hcmsuaG9zdC52MS5Ib3N0UmVjb3JkElkKDlF1YXJhbnRpbmVIb3N0EigudG91Y2htYXJrLmhvc3QudjEuUXVhcmFudGluZUhvc3RSZXF1ZXN0Gh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZBJTCgtSZWxlYXNlSG9zdBIlLnRvdWNobWFyay5ob3N0LnYxLlJlbGVhc2VIb3N0UmVxdWVzdBodLnRvdWNobWFyay5ob3N0LnYxLkhvc3RSZWNvcmQSUQoKUmV0aXJlSG9zdBIkLnRvdWNobWFyay5ob3N0LnYxLlJldGlyZUhvc3RSZXF1ZXN0Gh0udG91Y2htYXJrLmhvc3QudjEuSG9zdFJlY29yZGIGcHJvdG8z", [file_spire_types, file_touchmark_host_v1_state]);
 
 /**
  * @generated from message touchmark.host.v1.HostRecord
@@ -91,6 +91,27 @@ export type HostRecord = Message<"touchmark.host.v1.HostRecord"> & {
    * @generated from field: touchmark.host.v1.PendingApproval pending = 12;
    */
   pending?: PendingApproval | undefined;
+
+  /**
+   * Absent before the first judgement of its evidence.
+   *
+   * @generated from field: touchmark.host.v1.Appraisal appraisal = 13;
+   */
+  appraisal?: Appraisal | undefined;
+
+  /**
+   * Unix seconds since which it is in its state; 0: unknown.
+   *
+   * @generated from field: int64 state_since = 14;
+   */
+  stateSince: bigint;
+
+  /**
+   * Unix seconds at which the grace of a suspect host ends; 0: none runs.
+   *
+   * @generated from field: int64 grace_ends_at = 15;
+   */
+  graceEndsAt: bigint;
 };
 
 /**
@@ -99,6 +120,170 @@ export type HostRecord = Message<"touchmark.host.v1.HostRecord"> & {
  */
 export const HostRecordSchema: GenMessage<HostRecord> = /*@__PURE__*/
   messageDesc(file_touchmark_host_v1_host, 0);
+
+/**
+ * The last judgement of a host's evidence.
+ *
+ * @generated from message touchmark.host.v1.Appraisal
+ */
+export type Appraisal = Message<"touchmark.host.v1.Appraisal"> & {
+  /**
+   * "trusted", "suspect", "drifted", "unmeasured".
+   *
+   * @generated from field: string verdict = 1;
+   */
+  verdict: string;
+
+  /**
+   * Unix seconds since which every judgement came to it.
+   *
+   * @generated from field: int64 since = 2;
+   */
+  since: bigint;
+
+  /**
+   * Unix seconds of the evidence that it is of, and its id in the archive.
+   *
+   * @generated from field: int64 at = 3;
+   */
+  at: bigint;
+
+  /**
+   * @generated from field: string evidence_id = 4;
+   */
+  evidenceId: string;
+
+  /**
+   * Empty when no policy applies.
+   *
+   * @generated from field: string policy_id = 5;
+   */
+  policyId: string;
+
+  /**
+   * @generated from field: string policy_name = 6;
+   */
+  policyName: string;
+
+  /**
+   * The host group that the policy is from.
+   *
+   * @generated from field: string group = 7;
+   */
+  group: string;
+
+  /**
+   * @generated from field: repeated touchmark.host.v1.ComponentAppraisal components = 8;
+   */
+  components: ComponentAppraisal[];
+};
+
+/**
+ * Describes the message touchmark.host.v1.Appraisal.
+ * Use `create(AppraisalSchema)` to create a new message.
+ */
+export const AppraisalSchema: GenMessage<Appraisal> = /*@__PURE__*/
+  messageDesc(file_touchmark_host_v1_host, 1);
+
+/**
+ * @generated from message touchmark.host.v1.ComponentAppraisal
+ */
+export type ComponentAppraisal = Message<"touchmark.host.v1.ComponentAppraisal"> & {
+  /**
+   * "firmware", "firmware-config", "secure-boot", "boot-chain", "command-line", "userspace", "runtime".
+   *
+   * @generated from field: string component = 1;
+   */
+  component: string;
+
+  /**
+   * "pass", "warn", "fail", "unknown".
+   *
+   * @generated from field: string result = 2;
+   */
+  result: string;
+
+  /**
+   * The first ones, and how many more there are.
+   *
+   * @generated from field: repeated touchmark.host.v1.ComponentReason reasons = 3;
+   */
+  reasons: ComponentReason[];
+
+  /**
+   * @generated from field: uint32 more = 4;
+   */
+  more: number;
+
+  /**
+   * Measurements that were compared with the policy.
+   *
+   * @generated from field: uint32 checked = 5;
+   */
+  checked: number;
+};
+
+/**
+ * Describes the message touchmark.host.v1.ComponentAppraisal.
+ * Use `create(ComponentAppraisalSchema)` to create a new message.
+ */
+export const ComponentAppraisalSchema: GenMessage<ComponentAppraisal> = /*@__PURE__*/
+  messageDesc(file_touchmark_host_v1_host, 2);
+
+/**
+ * @generated from message touchmark.host.v1.ComponentReason
+ */
+export type ComponentReason = Message<"touchmark.host.v1.ComponentReason"> & {
+  /**
+   * Stable.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * What to do about it.
+   *
+   * @generated from field: string remedy = 3;
+   */
+  remedy: string;
+
+  /**
+   * "boot-log", "userspace-log", "ima-list", and the event in it as `touchmark inspect` counts.
+   *
+   * @generated from field: string log = 4;
+   */
+  log: string;
+
+  /**
+   * @generated from field: optional uint32 event = 5;
+   */
+  event?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 pcr = 6;
+   */
+  pcr?: number | undefined;
+
+  /**
+   * What the operator could accept.
+   *
+   * @generated from field: string value = 7;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message touchmark.host.v1.ComponentReason.
+ * Use `create(ComponentReasonSchema)` to create a new message.
+ */
+export const ComponentReasonSchema: GenMessage<ComponentReason> = /*@__PURE__*/
+  messageDesc(file_touchmark_host_v1_host, 3);
 
 /**
  * @generated from message touchmark.host.v1.HostEndorsementKey
@@ -131,7 +316,7 @@ export type HostEndorsementKey = Message<"touchmark.host.v1.HostEndorsementKey">
  * Use `create(HostEndorsementKeySchema)` to create a new message.
  */
 export const HostEndorsementKeySchema: GenMessage<HostEndorsementKey> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 1);
+  messageDesc(file_touchmark_host_v1_host, 4);
 
 /**
  * @generated from message touchmark.host.v1.EndorsementCertificate
@@ -184,7 +369,7 @@ export type EndorsementCertificate = Message<"touchmark.host.v1.EndorsementCerti
  * Use `create(EndorsementCertificateSchema)` to create a new message.
  */
 export const EndorsementCertificateSchema: GenMessage<EndorsementCertificate> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 2);
+  messageDesc(file_touchmark_host_v1_host, 5);
 
 /**
  * From the last verified quote.
@@ -251,7 +436,7 @@ export type HostAttestation = Message<"touchmark.host.v1.HostAttestation"> & {
  * Use `create(HostAttestationSchema)` to create a new message.
  */
 export const HostAttestationSchema: GenMessage<HostAttestation> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 3);
+  messageDesc(file_touchmark_host_v1_host, 6);
 
 /**
  * @generated from message touchmark.host.v1.PendingApproval
@@ -285,7 +470,7 @@ export type PendingApproval = Message<"touchmark.host.v1.PendingApproval"> & {
  * Use `create(PendingApprovalSchema)` to create a new message.
  */
 export const PendingApprovalSchema: GenMessage<PendingApproval> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 4);
+  messageDesc(file_touchmark_host_v1_host, 7);
 
 /**
  * @generated from message touchmark.host.v1.ListHostsRequest
@@ -312,7 +497,7 @@ export type ListHostsRequest = Message<"touchmark.host.v1.ListHostsRequest"> & {
  * Use `create(ListHostsRequestSchema)` to create a new message.
  */
 export const ListHostsRequestSchema: GenMessage<ListHostsRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 5);
+  messageDesc(file_touchmark_host_v1_host, 8);
 
 /**
  * @generated from message touchmark.host.v1.ListHostsRequest.Filter
@@ -338,7 +523,7 @@ export type ListHostsRequest_Filter = Message<"touchmark.host.v1.ListHostsReques
  * Use `create(ListHostsRequest_FilterSchema)` to create a new message.
  */
 export const ListHostsRequest_FilterSchema: GenMessage<ListHostsRequest_Filter> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 5, 0);
+  messageDesc(file_touchmark_host_v1_host, 8, 0);
 
 /**
  * @generated from message touchmark.host.v1.ListHostsResponse
@@ -360,7 +545,7 @@ export type ListHostsResponse = Message<"touchmark.host.v1.ListHostsResponse"> &
  * Use `create(ListHostsResponseSchema)` to create a new message.
  */
 export const ListHostsResponseSchema: GenMessage<ListHostsResponse> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 6);
+  messageDesc(file_touchmark_host_v1_host, 9);
 
 /**
  * @generated from message touchmark.host.v1.GetHostRequest
@@ -397,7 +582,7 @@ export type GetHostRequest = Message<"touchmark.host.v1.GetHostRequest"> & {
  * Use `create(GetHostRequestSchema)` to create a new message.
  */
 export const GetHostRequestSchema: GenMessage<GetHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 7);
+  messageDesc(file_touchmark_host_v1_host, 10);
 
 /**
  * @generated from message touchmark.host.v1.AllowedHost
@@ -426,7 +611,7 @@ export type AllowedHost = Message<"touchmark.host.v1.AllowedHost"> & {
  * Use `create(AllowedHostSchema)` to create a new message.
  */
 export const AllowedHostSchema: GenMessage<AllowedHost> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 8);
+  messageDesc(file_touchmark_host_v1_host, 11);
 
 /**
  * @generated from message touchmark.host.v1.AllowHostsRequest
@@ -443,7 +628,7 @@ export type AllowHostsRequest = Message<"touchmark.host.v1.AllowHostsRequest"> &
  * Use `create(AllowHostsRequestSchema)` to create a new message.
  */
 export const AllowHostsRequestSchema: GenMessage<AllowHostsRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 9);
+  messageDesc(file_touchmark_host_v1_host, 12);
 
 /**
  * @generated from message touchmark.host.v1.AllowHostsResponse
@@ -462,7 +647,7 @@ export type AllowHostsResponse = Message<"touchmark.host.v1.AllowHostsResponse">
  * Use `create(AllowHostsResponseSchema)` to create a new message.
  */
 export const AllowHostsResponseSchema: GenMessage<AllowHostsResponse> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 10);
+  messageDesc(file_touchmark_host_v1_host, 13);
 
 /**
  * @generated from message touchmark.host.v1.AllowHostsResponse.Result
@@ -484,7 +669,7 @@ export type AllowHostsResponse_Result = Message<"touchmark.host.v1.AllowHostsRes
  * Use `create(AllowHostsResponse_ResultSchema)` to create a new message.
  */
 export const AllowHostsResponse_ResultSchema: GenMessage<AllowHostsResponse_Result> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 10, 0);
+  messageDesc(file_touchmark_host_v1_host, 13, 0);
 
 /**
  * @generated from message touchmark.host.v1.ApproveHostRequest
@@ -523,7 +708,7 @@ export type ApproveHostRequest = Message<"touchmark.host.v1.ApproveHostRequest">
  * Use `create(ApproveHostRequestSchema)` to create a new message.
  */
 export const ApproveHostRequestSchema: GenMessage<ApproveHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 11);
+  messageDesc(file_touchmark_host_v1_host, 14);
 
 /**
  * @generated from message touchmark.host.v1.DenyHostRequest
@@ -552,7 +737,7 @@ export type DenyHostRequest = Message<"touchmark.host.v1.DenyHostRequest"> & {
  * Use `create(DenyHostRequestSchema)` to create a new message.
  */
 export const DenyHostRequestSchema: GenMessage<DenyHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 12);
+  messageDesc(file_touchmark_host_v1_host, 15);
 
 /**
  * @generated from message touchmark.host.v1.DenyHostResponse
@@ -565,7 +750,7 @@ export type DenyHostResponse = Message<"touchmark.host.v1.DenyHostResponse"> & {
  * Use `create(DenyHostResponseSchema)` to create a new message.
  */
 export const DenyHostResponseSchema: GenMessage<DenyHostResponse> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 13);
+  messageDesc(file_touchmark_host_v1_host, 16);
 
 /**
  * @generated from message touchmark.host.v1.ReplaceHostRequest
@@ -589,7 +774,7 @@ export type ReplaceHostRequest = Message<"touchmark.host.v1.ReplaceHostRequest">
  * Use `create(ReplaceHostRequestSchema)` to create a new message.
  */
 export const ReplaceHostRequestSchema: GenMessage<ReplaceHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 14);
+  messageDesc(file_touchmark_host_v1_host, 17);
 
 /**
  * @generated from message touchmark.host.v1.ForgetHostRequest
@@ -606,7 +791,7 @@ export type ForgetHostRequest = Message<"touchmark.host.v1.ForgetHostRequest"> &
  * Use `create(ForgetHostRequestSchema)` to create a new message.
  */
 export const ForgetHostRequestSchema: GenMessage<ForgetHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 15);
+  messageDesc(file_touchmark_host_v1_host, 18);
 
 /**
  * @generated from message touchmark.host.v1.ForgetHostResponse
@@ -619,7 +804,7 @@ export type ForgetHostResponse = Message<"touchmark.host.v1.ForgetHostResponse">
  * Use `create(ForgetHostResponseSchema)` to create a new message.
  */
 export const ForgetHostResponseSchema: GenMessage<ForgetHostResponse> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 16);
+  messageDesc(file_touchmark_host_v1_host, 19);
 
 /**
  * @generated from message touchmark.host.v1.SetHostRequest
@@ -655,7 +840,7 @@ export type SetHostRequest = Message<"touchmark.host.v1.SetHostRequest"> & {
  * Use `create(SetHostRequestSchema)` to create a new message.
  */
 export const SetHostRequestSchema: GenMessage<SetHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 17);
+  messageDesc(file_touchmark_host_v1_host, 20);
 
 /**
  * @generated from message touchmark.host.v1.QuarantineHostRequest
@@ -677,7 +862,7 @@ export type QuarantineHostRequest = Message<"touchmark.host.v1.QuarantineHostReq
  * Use `create(QuarantineHostRequestSchema)` to create a new message.
  */
 export const QuarantineHostRequestSchema: GenMessage<QuarantineHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 18);
+  messageDesc(file_touchmark_host_v1_host, 21);
 
 /**
  * @generated from message touchmark.host.v1.ReleaseHostRequest
@@ -694,7 +879,7 @@ export type ReleaseHostRequest = Message<"touchmark.host.v1.ReleaseHostRequest">
  * Use `create(ReleaseHostRequestSchema)` to create a new message.
  */
 export const ReleaseHostRequestSchema: GenMessage<ReleaseHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 19);
+  messageDesc(file_touchmark_host_v1_host, 22);
 
 /**
  * @generated from message touchmark.host.v1.RetireHostRequest
@@ -718,7 +903,7 @@ export type RetireHostRequest = Message<"touchmark.host.v1.RetireHostRequest"> &
  * Use `create(RetireHostRequestSchema)` to create a new message.
  */
 export const RetireHostRequestSchema: GenMessage<RetireHostRequest> = /*@__PURE__*/
-  messageDesc(file_touchmark_host_v1_host, 20);
+  messageDesc(file_touchmark_host_v1_host, 23);
 
 /**
  * @generated from service touchmark.host.v1.Host
