@@ -51,6 +51,11 @@ test('the first bytes are kept, and no more', () => {
   assert.equal(String(file?.head), `#!/bin/sh\n${'y'.repeat(54)}`);
 });
 
+test('a name that leads elsewhere is a name and nothing more', () => {
+  const [up, root] = read(tar({ name: '../../etc/passwd' }, { name: '//etc/shadow' }));
+  assert.deepEqual([String(up?.path), String(root?.path)], ['/../../etc/passwd', '/etc/shadow']);
+});
+
 test('a prefix counts in the POSIX form only', () => {
   const [file] = read(tar({ name: 'x', prefix: 'not-a-prefix', magic: 'ustar  \0' }));
   assert.equal(String(file?.path), '/x');
