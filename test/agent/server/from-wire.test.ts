@@ -8,6 +8,7 @@ import { bundleToWire } from '../../../src/wire/bundle.js';
 import { entryToWire } from '../../../src/wire/entry.js';
 import { EntrySchema, SPIFFEIDSchema } from '../../../src/wire/gen/spire/types_pb.js';
 import { HostState } from '../../../src/wire/gen/touchmark/host/v1/state_pb.js';
+import type { LogKind } from '../../../src/wire/gen/touchmark/measure/v1/logs_pb.js';
 import { ServerMessageSchema } from '../../../src/wire/gen/touchmark/session/v1/session_pb.js';
 import { makeEntry } from '../../fakes/entries.js';
 import { manualClock } from '../../fakes/manual-clock.js';
@@ -107,6 +108,10 @@ test('every message of a session is read into our own words', () => {
     kind: 'heartbeat',
     serverTime: 9,
   });
+  const bytes = Buffer.from('a tick as it came');
+  assert.deepEqual(message({ case: 'tick', value: bytes }), { kind: 'tick', bytes });
+  const request = { log: 9 as LogKind, offset: 3n, maxBytes: 7 };
+  assert.deepEqual(message({ case: 'logRequest', value: request }), { kind: 'log-request', ...request });
   assert.deepEqual(message(undefined), { kind: 'heartbeat', serverTime: 0 }, 'of a later version');
 });
 

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { SessionMeasurement } from '../../../src/agent/measure/ticks.js';
+import { runSession } from '../../../src/agent/sync/session.js';
+import { LogKind } from '../../../src/wire/gen/touchmark/measure/v1/logs_pb.js';
+import { fakeIdentityStore } from '../../fakes/identity-store.js';
+import { settle, until } from '../../fakes/manual-clock.js';
+import { memoryServer } from '../../fakes/memory-server.js';
+import { begin } from './support.js';
+
+test('a session of a chip says that it can be measured, answers ticks and tells growth until it ends', async (t) => {
+  const { clock, log, chip, measurer, tick } = begin(t);
+  const server = memoryServer(clock);
+  const store = fakeIdentityStore({ clock });
+  t.after(() => store[Symbol.dispose]());
+  const nothing = () => {};
+  const deps = { clock, store, log, random: () => 0.5, ownBundle: nothing, reattestAt: nothing };
+  const measure = (stream: ConstructorParameters<typeof SessionMeasurement>[1]) =>
+    new SessionMeasurement({ clock, log, chip, measurer }, stream);
+  measurer.entries = 10;
+  await measurer.beforeQuote();
+  measurer.logs.set('ima-list', Buffer.from('list'));
+  const { signal } = new AbortController();
+  const running = runSession(server.dial(undefined).api, { ...deps, measure }, signal, nothing);
+  const session = server.live();
+  assert.deepEqual(session.hello.features, ['measurement-1']);
+  const logs = [{ log: LogKind.IMA, offset: 2n }];
+  session.push({ kind: 'tick', bytes: tick({ seq: 5n, logs }) });
+  await until('evidence', () => session.evidence.length === 1);
+  assert.equal(session.evidence[0]?.seq, 5n);
+  assert.equal(Buffer.from(session.evidence[0]?.logs[0]?.data ?? []).toString(), 'st');
+  session.push({ kind: 'log-request', log: LogKind.IMA, offset: 1n, maxBytes: 2 });
+  await until('a part', () => session.logParts.length === 1);
+  assert.equal(Buffer.from(session.logParts[0]?.data ?? []).toString(), 'is');
+  measurer.entries = 11;
+  await clock.pass(400, 200);
+  assert.deepEqual([session.growths, session.failures], [[11], []]);
+  session.end();
+  await running;
+  const { looks } = measurer;
+  await clock.pass(1_000, 200);
+  await settle();
+  assert.equal(measurer.looks, looks);
+  assert.equal(clock.timers, 0);
+});
