@@ -49,6 +49,7 @@ export function buildServerConfig(values: Values, complain: Complain): ServerCon
     measurement: {
       tickInterval: values.number('measurement.tick_interval'),
       keepEvidence: values.number('measurement.keep_evidence'),
+      blastRadius: values.number('measurement.blast_radius'),
     },
     administrators: buildAdministrators(values, complain),
     record: { keep: values.number('record.keep') },

@@ -47,6 +47,8 @@ export interface ServerConfig {
     readonly tickInterval: number;
     /** Seconds for which evidence is kept. */
     readonly keepEvidence: number;
+    /** Percent of the good hosts whose trust one publication may take. */
+    readonly blastRadius: number;
   };
   /** Where the read-only page for operators is served; absent: nowhere. */
   readonly page?: PageConfig;

@@ -209,6 +209,12 @@ export const serverKeys: readonly Key[] = [
     'How long evidence is kept. The newest of each host always is.',
     { default: '30d', min: 3600 },
   ),
+  key(
+    'measurement.blast_radius',
+    'integer',
+    'Percent of the good hosts whose trust the publication of a policy, a reference set or a group may take. More is held, until somebody says that it is meant.',
+    { default: 10, max: 100 },
+  ),
   key('administrator.*.spiffe_id', 'string', 'A SPIFFE ID that has the role.'),
   key(
     'administrator.*.uid',

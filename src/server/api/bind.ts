@@ -5,7 +5,8 @@ import { actingFor, streamingFor } from '../record/actor.js';
 import type { ApiCall, ApiService } from './service.js';
 
 type AnyUnary = (request: Message, call: ApiCall) => Promise<Message>;
-type AnyStream = (requests: AsyncIterable<Message>, call: ApiCall) => AsyncIterable<Message>;
+/** What comes in is one message or a stream of them; what goes out is a stream. */
+type AnyStream = (requests: Message | AsyncIterable<Message>, call: ApiCall) => AsyncIterable<Message>;
 
 /**
  * Puts a service behind the gate: each method is given the call as the gate saw it, what it commits is recorded
@@ -35,7 +36,7 @@ function bindMethod(method: DescMethod, api: object, gate: Gate): unknown {
     };
   }
   const run = handler as AnyStream;
-  return (requests: AsyncIterable<Message>, call: Call<Connected>) => {
+  return (requests: Message | AsyncIterable<Message>, call: Call<Connected>) => {
     const apiCall = gate.callOf(call);
     return reasoned(streamingFor(apiCall.caller, () => run(requests, apiCall)));
   };

@@ -1,6 +1,7 @@
 import type {
   DescMessage,
   DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
   DescMethodUnary,
   DescService,
   MessageShape,
@@ -40,7 +41,9 @@ type Handler<M> =
     ? (request: MessageShape<I>, call: ApiCall) => Promise<Answer<MessageShape<O>>>
     : M extends DescMethodBiDiStreaming<infer I extends DescMessage, infer O extends DescMessage>
       ? (requests: AsyncIterable<MessageShape<I>>, call: ApiCall) => AsyncIterable<Answer<MessageShape<O>>>
-      : never;
+      : M extends DescMethodServerStreaming<infer I extends DescMessage, infer O extends DescMessage>
+        ? (request: MessageShape<I>, call: ApiCall) => AsyncIterable<Answer<MessageShape<O>>>
+        : never;
 
 /** Every method of a service; a missing one does not compile. */
 export type ApiService<S extends DescService> = { [K in keyof S['method']]: Handler<S['method'][K]> };
