@@ -1,4 +1,5 @@
 import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../../clock.js';
 import type { AgentConfig } from '../../config/agent-config.js';
 import { Disposal } from '../../disposal.js';
@@ -31,12 +32,15 @@ import { explainService } from './explain.js';
 import { limitPerUser } from './limits.js';
 import { checkSecurityHeader, workloadApi } from './workload-api.js';
 
-const IMA_LIST = '/sys/kernel/security/ima/ascii_runtime_measurements';
-
 export interface WorkloadServing {
   readonly config: Pick<
     AgentConfig,
-    'socketPath' | 'adminSocketPath' | 'workloadAttestors' | 'allowUnauthenticatedVerifiers' | 'limits'
+    | 'socketPath'
+    | 'adminSocketPath'
+    | 'workloadAttestors'
+    | 'measurement'
+    | 'allowUnauthenticatedVerifiers'
+    | 'limits'
   >;
   readonly store: IdentityStore;
   readonly log: Logger;
@@ -75,19 +79,23 @@ function attestorsOf({ config, clock, units }: WorkloadServing, disposal: Dispos
     ...(unix ? [unixAttestor(names)] : []),
     ...(unix?.path ? [pathAttestor()] : []),
     ...(unix?.sha256 ? [digestAttestor(hasher)] : []),
-    ...(binary ? [binaryOf(binary, hasher)] : []),
+    ...binaryOf(config, hasher),
     ...(systemd ? [systemdAttestor(units ?? createSystemdUnits({ clock }), names)] : []),
   ];
 }
 
-function binaryOf({ verity }: { verity: boolean }, hasher: FileHasher): WorkloadAttestor {
+function binaryOf(
+  { workloadAttestors, measurement }: WorkloadServing['config'],
+  hasher: FileHasher,
+): WorkloadAttestor[] {
+  if (workloadAttestors.binary === undefined) return [];
   // IMA is there from boot on or not at all.
-  const listed = access(IMA_LIST).then(
+  const listed = access(join(measurement.securityfs, 'ima')).then(
     () => true,
     () => false,
   );
-  const tree = verity ? verityDigestOf : undefined;
-  return binaryAttestor({ hasher, imaPresent: () => listed, verity: tree });
+  const verity = workloadAttestors.binary.verity ? verityDigestOf : undefined;
+  return [binaryAttestor({ hasher, imaPresent: () => listed, verity })];
 }
 
 async function servePublic(

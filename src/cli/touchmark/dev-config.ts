@@ -57,12 +57,22 @@ anchor_paths = ${tpm ? `[${quoted(layout.anchors)}]` : '[]'}
 `;
 }
 
-/** @param tcti how the chip is reached; absent: the agent joins by token */
-export function agentToml(layout: DevLayout, tcti: string | undefined): string {
+/** How the agent reaches the chip, and the logs that agree with it. */
+export interface DevMachine {
+  readonly tcti: string;
+  readonly securityfs: string;
+  readonly userspaceLog: string;
+}
+
+/** @param machine absent: the agent joins by token */
+export function agentToml(layout: DevLayout, machine: DevMachine | undefined): string {
   const quoted = JSON.stringify;
-  const attestation = tcti
-    ? `type = "tpm"\ntcti = ${quoted(tcti)}`
+  const attestation = machine
+    ? `type = "tpm"\ntcti = ${quoted(machine.tcti)}`
     : `type = "join_token"\njoin_token_file = ${quoted(layout.tokenFile)}`;
+  const measurement = machine
+    ? `[measurement]\nsecurityfs = ${quoted(machine.securityfs)}\nuserspace_log = ${quoted(machine.userspaceLog)}\n`
+    : '';
   return `trust_domain = ${quoted(layout.trustDomain)}
 data_dir = ${quoted(join(layout.directory, 'agent'))}
 server_address = "127.0.0.1"
@@ -77,5 +87,9 @@ ${attestation}
 [workload_attestors.unix]
 path = true
 sha256 = true
-`;
+
+[workload_attestors.binary]
+enabled = true
+
+${measurement}`;
 }

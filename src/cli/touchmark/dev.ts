@@ -14,8 +14,8 @@ import { Bundle } from '../../wire/gen/spire/server/bundle_pb.js';
 import { writePemCertificates } from '../../x509/pem.js';
 import { untilAborted } from '../until-aborted.js';
 import type { Verb, VerbContext } from '../verb.js';
-import { startChip } from './dev-chip.js';
-import { agentToml, type DevLayout, devLayout, serverToml } from './dev-config.js';
+import { startMeasuredChip } from './dev-chip.js';
+import { agentToml, type DevLayout, type DevMachine, devLayout, serverToml } from './dev-config.js';
 import { type DevProcess, startDaemon } from './dev-process.js';
 
 const START_MS = 60_000;
@@ -36,10 +36,9 @@ export const devVerb: Verb = {
     const layout = await prepare(context, stack);
     const chip = context.flags.boolean('no-tpm')
       ? undefined
-      : await startChip(join(layout.directory, 'tpm'), layout.anchors, stack);
-    const tcti = chip?.tcti;
-    const server = await startServer(layout, tcti !== undefined, stack);
-    const agent = await startAgent(layout, tcti, stack);
+      : await startMeasuredChip(join(layout.directory, 'tpm'), layout.anchors, stack);
+    const server = await startServer(layout, chip !== undefined, stack);
+    const agent = await startAgent(layout, chip, stack);
     context.out.text(`${JSON.stringify(await describe(layout, server, agent))}\n`);
     await Promise.race([untilAborted(context.signal), server.failure, agent.failure]);
     return 0;
@@ -70,15 +69,19 @@ async function startServer(layout: DevLayout, tpm: boolean, stack: Disposal): Pr
   return server;
 }
 
-async function startAgent(layout: DevLayout, tcti: string | undefined, stack: Disposal): Promise<DevProcess> {
+async function startAgent(
+  layout: DevLayout,
+  machine: DevMachine | undefined,
+  stack: Disposal,
+): Promise<DevProcess> {
   await withChannel(layout.serverSocket, async (channel) => {
     const bundle = await createRpcClient(Bundle, channel).getBundle({});
     await writeFile(layout.bootstrap, writePemCertificates(bundle.x509Authorities.map(({ asn1 }) => asn1)));
-    if (tcti !== undefined) return;
+    if (machine !== undefined) return;
     const token = await createRpcClient(Agent, channel).createJoinToken({ ttl: 600 });
     await writeFile(layout.tokenFile, token.value, { mode: 0o600 });
   });
-  await writeFile(layout.agentConfig, agentToml(layout, tcti));
+  await writeFile(layout.agentConfig, agentToml(layout, machine));
   const log = join(layout.directory, 'agent.log');
   const agent = stack.use(startDaemon('touchmark-agent', ['run', '-config', layout.agentConfig], log));
   await Promise.race([untilServing(layout.workloadSocket), agent.failure]);

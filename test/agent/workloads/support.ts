@@ -53,6 +53,7 @@ export async function serveForTest(t: TestContext, options: ServeOptions = {}): 
     socketPath: join(folder, 'api.sock'),
     adminSocketPath: join(folder, 'admin', 'api.sock'),
     workloadAttestors: { unix: { path: false, sha256: false, sizeLimit: 1 << 28 } },
+    measurement: { securityfs: '/sys/kernel/security', userspaceLog: '' },
     allowUnauthenticatedVerifiers: false,
     limits: { connectionsPerUid: 256, streamsPerUid: 1024, jwtCache: 100 },
     ...options.config,
