@@ -24,5 +24,9 @@ export const serverRecordErrors = {
     'UNAVAILABLE',
     'Look at the cause in the log, and check the disk of the data directory.',
   ),
+  evidence_unknown: row(
+    'NOT_FOUND',
+    'See what is kept of a host: touchmark-server evidence list HOST; it is kept for a set time.',
+  ),
   record_busy: row('RESOURCE_EXHAUSTED', 'Wait until the verification that is under way has ended.'),
 } as const satisfies Record<string, ErrorRow>;

@@ -13,14 +13,18 @@ import { LocalAuthority } from '../wire/gen/spire/server/localauthority_pb.js';
 import { Logger } from '../wire/gen/spire/server/logger_pb.js';
 import { SVID } from '../wire/gen/spire/server/svid_pb.js';
 import { TrustDomain } from '../wire/gen/spire/server/trustdomain_pb.js';
+import { Audit } from '../wire/gen/touchmark/audit/v1/audit_pb.js';
+import { Evidence } from '../wire/gen/touchmark/evidence/v1/evidence_pb.js';
 import { Host } from '../wire/gen/touchmark/host/v1/host_pb.js';
 import { Session } from '../wire/gen/touchmark/session/v1/session_pb.js';
 import type { Connected } from './access/gate.js';
 import { type AgentApiDeps, agentService } from './api/agent.js';
+import { auditService } from './api/audit.js';
 import { bindService } from './api/bind.js';
 import { bundleService } from './api/bundle.js';
 import { debugService } from './api/debug.js';
 import { entryService } from './api/entry.js';
+import { type EvidenceApiDeps, evidenceService } from './api/evidence.js';
 import { whileBelieved } from './api/guard.js';
 import { hostService } from './api/host.js';
 import { localAuthorityService } from './api/localauthority.js';
@@ -74,6 +78,8 @@ function addShared(context: ServerContext, server: RpcServer<Connected>): void {
   addBound(context, server, TrustDomain, trustDomainService(trustDomain));
   addBound(context, server, LocalAuthority, localAuthorityService(authority));
   addBound(context, server, Host, hostService({ ...context, trustDomain }));
+  addBound(context, server, Audit, auditService(context));
+  addBound(context, server, Evidence, evidenceService(evidenceDeps(context)));
   addBound(context, server, Session, guardedSessions(context));
 }
 
@@ -83,6 +89,12 @@ function guardedSessions({ sessions, authority }: ServerContext): ApiService<typ
   return {
     open: (requests, call) => whileBelieved(open(requests, call), () => call.node(), authority.onChange),
   };
+}
+
+function evidenceDeps({ config, measurements, policies, registry }: ServerContext): EvidenceApiDeps {
+  const { trustDomain } = config;
+  const { archive } = measurements;
+  return { archive, trustDomain, host: registry.host, resolved: (id) => policies.resolved(id) };
 }
 
 function agentDeps(context: ServerContext): AgentApiDeps {

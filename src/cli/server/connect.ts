@@ -14,6 +14,8 @@ import { Logger } from '../../wire/gen/spire/server/logger_pb.js';
 import { SVID } from '../../wire/gen/spire/server/svid_pb.js';
 import { TrustDomain } from '../../wire/gen/spire/server/trustdomain_pb.js';
 import type { SPIFFEID, Status } from '../../wire/gen/spire/types_pb.js';
+import { Audit } from '../../wire/gen/touchmark/audit/v1/audit_pb.js';
+import { Evidence } from '../../wire/gen/touchmark/evidence/v1/evidence_pb.js';
 import { Host } from '../../wire/gen/touchmark/host/v1/host_pb.js';
 import { boundedClient, unreachable } from '../call-defaults.js';
 import { instancePath } from '../instance.js';
@@ -39,9 +41,11 @@ export const serverFlags: readonly Flag[] = [
 
 export interface ServerApi {
   readonly agent: RpcClient<typeof Agent>;
+  readonly audit: RpcClient<typeof Audit>;
   readonly bundle: RpcClient<typeof Bundle>;
   readonly debug: RpcClient<typeof Debug>;
   readonly entry: RpcClient<typeof Entry>;
+  readonly evidence: RpcClient<typeof Evidence>;
   readonly health: RpcClient<typeof Health>;
   readonly host: RpcClient<typeof Host>;
   readonly localAuthority: RpcClient<typeof LocalAuthority>;
@@ -58,9 +62,11 @@ export async function withServer<T>(context: VerbContext, use: (api: ServerApi) 
   try {
     return await use({
       agent: client(Agent),
+      audit: client(Audit),
       bundle: client(Bundle),
       debug: client(Debug),
       entry: client(Entry),
+      evidence: client(Evidence),
       health: client(Health),
       host: client(Host),
       localAuthority: client(LocalAuthority),

@@ -124,6 +124,14 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     ReleaseHost: admin,
     RetireHost: admin,
   },
+  'touchmark.audit.v1.Audit': {
+    ListEvents: read,
+    Verify: read,
+  },
+  'touchmark.evidence.v1.Evidence': {
+    ListEvidence: read,
+    ExportEvidence: read,
+  },
   'touchmark.session.v1.Session': {
     Open: agentRenewing,
   },

@@ -1,7 +1,10 @@
 /** Hosts as operators are shown them. */
 import { create } from '@bufbuild/protobuf';
+import { remedyOf } from '../../measure/appraise/reasons.js';
 import type { SpiffeId } from '../../spiffe/id.js';
 import {
+  type Appraisal,
+  AppraisalSchema,
   type HostAttestation,
   HostAttestationSchema,
   type HostEndorsementKey,
@@ -12,7 +15,7 @@ import {
 import { spiffeIdToWire } from '../../wire/id.js';
 import type { Found } from '../hosts/find.js';
 import { shownState } from '../hosts/state.js';
-import type { Host, HostEk, HostState, QuoteRecord, Reason } from '../model.js';
+import type { AppraisalRecord, Host, HostEk, HostState, QuoteRecord, Reason } from '../model.js';
 import { wireStates } from '../sessions/verdict.js';
 
 export interface HostView {
@@ -63,7 +66,22 @@ function enrolledFields(host: Host) {
     ...(host.lastQuote === undefined ? {} : { attestation: quoteToWire(host, host.lastQuote) }),
     enrolledBy: host.enrolledBy,
     enrolledAt: seconds(host.enrolledAt),
+    stateSince: seconds(host.stateSince),
+    graceEndsAt: seconds(host.graceEndsAt),
+    ...(host.appraisal === undefined ? {} : { appraisal: appraisalToWire(host.appraisal) }),
   };
+}
+
+function appraisalToWire({ since, at, components, ...rest }: AppraisalRecord): Appraisal {
+  return create(AppraisalSchema, {
+    ...rest,
+    since: seconds(since),
+    at: seconds(at),
+    components: components.map(({ reasons, ...component }) => ({
+      ...component,
+      reasons: reasons.map((reason) => ({ ...reason, remedy: remedyOf(reason.code) })),
+    })),
+  });
 }
 
 function ekToWire(ek: HostEk): HostEndorsementKey {

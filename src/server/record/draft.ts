@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '../../measure/policy/canonical.js';
 import { boundedFields, type EventDraft, type EventFields, limits } from './model.js';
 import type { RecordEventName } from './names.js';
 
@@ -18,18 +19,9 @@ export function digestOf(value: unknown): string {
 
 /** Names of the members that differ. */
 export function changedMembers<T extends object>(before: T, after: T, names: readonly (keyof T & string)[]) {
-  return names.filter((name) => canonicalJson(before[name]) !== canonicalJson(after[name]));
+  return names.filter((name) => canonicalJson(before[name] ?? null) !== canonicalJson(after[name] ?? null));
 }
 
 export function timeOf(milliseconds: number): string | undefined {
   return milliseconds === 0 ? undefined : new Date(milliseconds).toISOString();
-}
-
-function canonicalJson(value: unknown): string {
-  return (
-    JSON.stringify(value, (_name, inner: unknown) => {
-      if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
-      return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
-    }) ?? ''
-  );
 }
