@@ -16,6 +16,7 @@ import { TrustDomain } from '../wire/gen/spire/server/trustdomain_pb.js';
 import { Audit } from '../wire/gen/touchmark/audit/v1/audit_pb.js';
 import { Evidence } from '../wire/gen/touchmark/evidence/v1/evidence_pb.js';
 import { Host } from '../wire/gen/touchmark/host/v1/host_pb.js';
+import { Measurement } from '../wire/gen/touchmark/measure/v1/measure_pb.js';
 import { Session } from '../wire/gen/touchmark/session/v1/session_pb.js';
 import type { Connected } from './access/gate.js';
 import { type AgentApiDeps, agentService } from './api/agent.js';
@@ -29,11 +30,15 @@ import { whileBelieved } from './api/guard.js';
 import { hostService } from './api/host.js';
 import { localAuthorityService } from './api/localauthority.js';
 import { loggerService } from './api/logger.js';
+import { measurementService } from './api/measurement.js';
 import type { ApiService } from './api/service.js';
 import { sessionService } from './api/session.js';
 import { svidService } from './api/svid.js';
 import { trustDomainService } from './api/trustdomain.js';
 import type { ServerContext } from './context.js';
+import { createArchive } from './measurements/archive.js';
+import { createPublisher } from './policies/publish.js';
+import { openRejudge } from './policies/rejudge.js';
 
 const MIB = 1024 * 1024;
 
@@ -60,7 +65,11 @@ export function createServers(context: ServerContext, health: HealthState): Serv
   const shared = { clock, log, interceptors: [gate.interceptor], maxRequestBytesOf: largeRequests };
   const unix = createRpcServer<Connected>(shared);
   const tls = createRpcServer<Connected>({ ...shared, limits: tlsLimits, keepaliveMs: 60_000 });
-  for (const server of [unix, tls]) addShared(context, server);
+  const measurement = measurementApi(context);
+  for (const server of [unix, tls]) {
+    addShared(context, server);
+    addBound(context, server, Measurement, measurement);
+  }
   addBound(context, unix, Logger, loggerService(log));
   addBound(context, unix, Debug, debugService({ ...context, serverChain: () => context.serverSvid.chain() }));
   unix.add(Health, healthService<Connected>(health));
@@ -81,6 +90,17 @@ function addShared(context: ServerContext, server: RpcServer<Connected>): void {
   addBound(context, server, Audit, auditService(context));
   addBound(context, server, Evidence, evidenceService(evidenceDeps(context)));
   addBound(context, server, Session, guardedSessions(context));
+}
+
+/** One publisher for all ways in: publications wait for one another. */
+function measurementApi(context: ServerContext): ApiService<typeof Measurement> {
+  const { config, store } = context;
+  const { blastRadius } = config.measurement;
+  const archive = createArchive(store);
+  const suspectGrace = config.attestation.tpm?.suspectGrace ?? 0;
+  const shared = { ...context, archive, openRejudge };
+  const publisher = createPublisher({ ...shared, suspectGrace, blastRadius });
+  return measurementService({ ...shared, publisher, blastRadius, harvest: shared });
 }
 
 /** A session lives for weeks: it ends when the authority that its SVID is from is revoked. */

@@ -21,6 +21,7 @@ export interface Rule {
 
 const READ: readonly Role[] = ['viewer', 'approver', 'policy-author', 'admin'];
 const ENROL: readonly Role[] = ['approver', 'admin'];
+const AUTHOR: readonly Role[] = ['policy-author', 'admin'];
 const ADMIN: readonly Role[] = ['admin'];
 
 const anyone: Rule = { any: true };
@@ -29,6 +30,7 @@ const agentRenewing: Rule = { agent: true, tainted: true };
 const downstream: Rule = { downstream: true };
 const read: Rule = { roles: READ };
 const enrol: Rule = { roles: ENROL };
+const author: Rule = { roles: AUTHOR };
 const admin: Rule = { roles: ADMIN };
 
 /** Every method that the server offers, by service. */
@@ -131,6 +133,14 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
   'touchmark.evidence.v1.Evidence': {
     ListEvidence: read,
     ExportEvidence: read,
+  },
+  'touchmark.measure.v1.Measurement': {
+    ApplyObjects: author,
+    Simulate: read,
+    ListObjects: read,
+    GetObject: read,
+    DeleteObject: author,
+    ReferenceFromHosts: read,
   },
   'touchmark.session.v1.Session': {
     Open: agentRenewing,

@@ -65,16 +65,19 @@ interface Proposal {
 /** One publication after the other: each is weighed against what is published by then. */
 export function createPublisher(deps: PublisherDeps): Publisher {
   const lane = serialLane();
+  // Beside publications, which must not wait for what somebody merely asks.
+  const questions = serialLane();
   return {
     apply: (manifests, options) =>
       lane.run(async () => publish(deps, await propose(deps, manifests), options)),
     remove: (kind, name, options) =>
       lane.run(async () => publish(deps, proposeRemoval(deps, kind, name), options)),
-    async simulate(manifests, signal) {
-      const { changes, shelf } = await propose(deps, manifests);
-      const { impact } = await weigh(deps, shelf, signal);
-      return { changes, impact };
-    },
+    simulate: (manifests, signal) =>
+      questions.run(async () => {
+        const { changes, shelf } = await propose(deps, manifests);
+        const { impact } = await weigh(deps, shelf, signal);
+        return { changes, impact };
+      }),
   };
 }
 

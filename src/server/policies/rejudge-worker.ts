@@ -1,18 +1,22 @@
-/** The thread that judges stored evidence anew. It keeps the policies that it was given, so that each crosses once. */
+/** The thread that looks at stored evidence anew. It keeps the policies that it was given, so that each crosses once. */
 import { isMainThread, parentPort } from 'node:worker_threads';
 import { messageOf } from '../../errors.js';
 import { appraise } from '../../measure/appraise/appraise.js';
 import type { Appraisal, Evidence } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
+import type { MadeReferences, ReferenceAbout } from '../../measure/policy/reference-sources/reference-set.js';
+import { shownReferences } from './shown-references.js';
 
 export type RejudgeRequest =
   | { readonly policy: ResolvedPolicy }
-  | { readonly id: number; readonly evidence: Evidence; readonly policyId: string };
+  | { readonly id: number; readonly evidence: Evidence; readonly policyId: string }
+  | { readonly id: number; readonly evidence: Evidence; readonly about: ReferenceAbout };
 
 export type RejudgeOutcome = Pick<Appraisal, 'verdict' | 'explanation'>;
 
 export type RejudgeAnswer =
   | { readonly id: number; readonly outcome: RejudgeOutcome }
+  | { readonly id: number; readonly made: readonly MadeReferences[] }
   | { readonly id: number; readonly error: string };
 
 if (!isMainThread) serve();
@@ -21,13 +25,18 @@ function serve(): void {
   const policies = new Map<string, ResolvedPolicy>();
   parentPort?.on('message', (request: RejudgeRequest) => {
     if ('policy' in request) policies.set(request.policy.id, request.policy);
-    else parentPort?.postMessage(answer(request.id, request.evidence, policies.get(request.policyId)));
+    else parentPort?.postMessage(answer(request, policies));
   });
 }
 
-function answer(id: number, evidence: Evidence, policy: ResolvedPolicy | undefined): RejudgeAnswer {
+function answer(
+  request: Exclude<RejudgeRequest, { policy: ResolvedPolicy }>,
+  policies: ReadonlyMap<string, ResolvedPolicy>,
+): RejudgeAnswer {
+  const { id, evidence } = request;
   try {
-    const { verdict, explanation } = appraise(evidence, undefined, policy);
+    if ('about' in request) return { id, made: shownReferences(request.about, evidence) };
+    const { verdict, explanation } = appraise(evidence, undefined, policies.get(request.policyId));
     return { id, outcome: { verdict, explanation } };
   } catch (error) {
     return { id, error: messageOf(error) };
