@@ -1,6 +1,7 @@
 import { type HashName, hashByName } from '../../tpm/algorithms.js';
 import type { ComponentName } from '../policy/model.js';
 import type { BootState } from './contract.js';
+import type { ReasonCode } from './reasons.js';
 import { emptyTally, type Tally } from './tally.js';
 
 /**
@@ -19,7 +20,7 @@ export interface AppraisalState extends BootState {
 
 /** Why a log says nothing, or nothing more. */
 export interface LogProblem {
-  readonly code: string;
+  readonly code: ReasonCode;
   readonly message: string;
 }
 

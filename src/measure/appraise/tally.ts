@@ -1,4 +1,8 @@
 import type { ComponentReason } from './contract.js';
+import type { ReasonCode } from './reasons.js';
+
+/** A reason as it is made: its code is of the table. */
+export type Reason = ComponentReason & { readonly code: ReasonCode };
 
 /** From worst to harmless. A note changes no result: it says what was left out. */
 export const severities = ['fail', 'unknown', 'warn', 'note'] as const;
@@ -24,7 +28,7 @@ export interface Counting {
   /** One more measurement was compared with the policy. */
   check(): void;
   /** The reason is made only if it is kept: a hostile log can have a hundred thousand. */
-  add(severity: Severity, reason: () => ComponentReason): void;
+  add(severity: Severity, reason: () => Reason): void;
   done(): Tally;
 }
 

@@ -1,0 +1,20 @@
+import type { Digest } from '../policy/model.js';
+
+/** A digest as policies write it: `sha256:<hex>`. */
+export function digestText(algorithm: string, bytes: Uint8Array): Digest {
+  return `${algorithm}:${hex(bytes)}`;
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}
+
+/** One character per byte: the shortest text that can be a key. */
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
+/** A text out of a log for a reason: bounded, on one line. */
+export function shown(text: string): string {
+  return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}…` : text);
+}
