@@ -1,6 +1,7 @@
 import type { Program } from '../verb.js';
 import { agentVerbs } from './agent.js';
 import { applyVerbs } from './apply.js';
+import { auditVerbs } from './audit.js';
 import { authorityVerbs } from './authority.js';
 import { bundleVerbs } from './bundle.js';
 import { daemonVerbs } from './daemon.js';
@@ -10,6 +11,7 @@ import { hostVerbs } from './host.js';
 import { enrolVerbs } from './host-enrol.js';
 import { mintVerbs } from './mint.js';
 import { operateVerbs } from './operate.js';
+import { policyVerbs } from './policy.js';
 import { referenceVerbs } from './reference.js';
 
 export const program: Program = {
@@ -21,12 +23,14 @@ export const program: Program = {
     ...enrolVerbs,
     ...entryVerbs,
     ...applyVerbs,
+    ...policyVerbs,
     ...referenceVerbs,
     ...agentVerbs,
     ...bundleVerbs,
     ...federationVerbs,
     ...mintVerbs,
     ...authorityVerbs,
+    ...auditVerbs,
     ...operateVerbs,
   ],
 };
