@@ -9,6 +9,7 @@ import { measurePolicyErrors } from './errors/measure-policy.js';
 import { measureUkiErrors } from './errors/measure-uki.js';
 import { serverErrors } from './errors/server.js';
 import { denyErrors } from './errors/server-deny.js';
+import { serverMeasureErrors } from './errors/server-measure.js';
 import { serverRecordErrors } from './errors/server-record.js';
 import { spiffeErrors } from './errors/spiffe.js';
 import { tpmErrors } from './errors/tpm.js';
@@ -30,6 +31,7 @@ export const errorTable = {
   ...hostErrors,
   ...serverErrors,
   ...denyErrors,
+  ...serverMeasureErrors,
   ...serverRecordErrors,
   ...agentErrors,
   ...agentMeasureErrors,

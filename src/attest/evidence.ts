@@ -30,6 +30,8 @@ export interface EvidenceInput {
 
 export interface EvidenceFacts {
   quote: QuoteFacts;
+  /** SHA-256 of the transcript: with the nonce, it is what the quote was made for. */
+  transcript: Uint8Array;
   /** Values of the quoted PCRs, which reproduce the quoted digest; absent when none were sent: then only the digest is known. */
   pcrValues?: PcrValues;
 }
@@ -58,9 +60,10 @@ export function verifyEvidence({
     ak,
     expected: derivedValues ? { ...expected, pcrValues: derivedValues } : expected,
   });
-  if (derivedValues) return { quote, pcrValues: derivedValues };
-  if (evidence.pcrValues.length === 0) return { quote };
-  return { quote, pcrValues: authenticatedValues(evidence.pcrValues, quote) };
+  const facts = { quote, transcript: hash };
+  if (derivedValues) return { ...facts, pcrValues: derivedValues };
+  if (evidence.pcrValues.length === 0) return facts;
+  return { ...facts, pcrValues: authenticatedValues(evidence.pcrValues, quote) };
 }
 
 /**

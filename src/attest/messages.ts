@@ -2,6 +2,7 @@
  * The three messages of a `tpm` attestation (docs/attestation.md). They travel as `touchmark.attest.v1` inside SPIRE's
  * AttestAgent; these are the types that both sides work with once bytes are decoded.
  */
+import type { LogWish, SentLogPart } from './logs.js';
 
 /** agent -> server. Claims only: nothing of it becomes a fact before it is verified. */
 export interface Hello {
@@ -37,6 +38,8 @@ export interface Challenge {
   deadlineUnixMs: number;
   /** Empty, or what the agent shows so that an operator can find this host in the queue of approvals. */
   approvalCode: string;
+  /** Read after the quote; absent: none. */
+  logs?: readonly LogWish[];
 }
 
 export interface ChallengeCredential {
@@ -58,6 +61,8 @@ export interface Evidence {
   signature: Uint8Array;
   /** Hints: authenticated only when they reproduce the digest that is quoted. */
   pcrValues: PcrValue[];
+  /** Answers the wishes of the challenge; absent: none. */
+  logs?: readonly SentLogPart[];
 }
 
 export interface PcrValue {

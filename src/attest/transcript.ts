@@ -34,7 +34,12 @@ export function quoteExtraData(nonce: Uint8Array, transcriptHash: Uint8Array): U
 
 /** extraData of a session's quote, over the tick exactly as it was on the wire. */
 export function tickExtraData(nonce: Uint8Array, tick: Uint8Array): Uint8Array {
-  return boundTo(label.tickQuote, nonce, createHash('sha256').update(tick).digest());
+  return tickExtraDataOfHash(nonce, createHash('sha256').update(tick).digest());
+}
+
+/** As `tickExtraData`, from the SHA-256 of the tick. */
+export function tickExtraDataOfHash(nonce: Uint8Array, tickHash: Uint8Array): Uint8Array {
+  return boundTo(label.tickQuote, nonce, tickHash);
 }
 
 /**

@@ -17,17 +17,9 @@ import type { IssuedX509, Issuer } from './contract.js';
 import { converse, type Talk } from './conversation.js';
 import type { Condition, Datastore, Stored, Write } from './datastores/contract.js';
 import type { Node } from './model.js';
-import type { AttestedIdentity, NodeAttestor } from './node-attestors/contract.js';
+import { type AttestedIdentity, attestationLimits, type NodeAttestor } from './node-attestors/contract.js';
 import { knownAttestorTypes } from './node-attestors/table.js';
 import type { NodeEvents } from './nodes/events.js';
-
-/** Most that one attestation may send; a message over gRPC's own limit never gets here. */
-export const attestationLimits = {
-  payloadBytes: 256 * 1024,
-  csrBytes: 16 * 1024,
-  answerBytes: 256 * 1024,
-  rounds: 4,
-} as const;
 
 export interface AttestDeps {
   /** What the operator configured, by type. */
@@ -86,6 +78,7 @@ export function attestAgent(
     });
     const before = await deps.store.get('node', identity.nodeId);
     refuseBanned(before);
+    if (identity.refused !== undefined) return await recordRefusal(deps, identity, before, identity.refused);
     const id = identity.nodeId;
     for (let wait = reserve(deps, id); wait; wait = reserve(deps, id)) await wait;
     const svid = deps.issuer.agentX509({ id, node: id, spki: opening.spki, ttl: deps.agentTtl });
@@ -129,9 +122,10 @@ function attestorFor(deps: AttestDeps, type: string): NodeAttestor {
   throw new TouchmarkError('attestor_unknown', `there is no attestor ${name}`);
 }
 
-function challengesOver(talk: AgentTalk): (bytes: Uint8Array) => Promise<Uint8Array> {
+function challengesOver(talk: AgentTalk): (bytes: Uint8Array, most?: number) => Promise<Uint8Array> {
   let rounds = 0;
-  return async (bytes) => {
+  let received = 0;
+  return async (bytes, most = attestationLimits.answerBytes) => {
     rounds += 1;
     if (rounds > attestationLimits.rounds) {
       throw new TouchmarkError(
@@ -144,7 +138,12 @@ function challengesOver(talk: AgentTalk): (bytes: Uint8Array) => Promise<Uint8Ar
     if (step.case !== 'challengeResponse') {
       throw new TouchmarkError('attestation_request_invalid', 'a challenge was not followed by its answer');
     }
-    checkSize('answer to the challenge', step.value, attestationLimits.answerBytes);
+    checkSize('answer to the challenge', step.value, Math.min(most, attestationLimits.largeAnswerBytes));
+    received += step.value.length;
+    if (received > attestationLimits.allAnswersBytes) {
+      const message = `the answers have more than ${attestationLimits.allAnswersBytes} bytes together`;
+      throw new TouchmarkError('attestation_too_large', message);
+    }
     return step.value;
   };
 }
@@ -152,6 +151,21 @@ function challengesOver(talk: AgentTalk): (bytes: Uint8Array) => Promise<Uint8Ar
 function refuseBanned(before: Stored<Node> | undefined): void {
   if (before?.value.banned !== true) return;
   throw new TouchmarkError('agent_banned', `node ${before.value.id} is banned`);
+}
+
+/** Its node keeps its SVID for as long as that lasts, and loses what it was selected by. @throws `refusal`, once it is written */
+async function recordRefusal(
+  { store }: AttestDeps,
+  identity: AttestedIdentity,
+  before: Stored<Node> | undefined,
+  refusal: TouchmarkError,
+): Promise<never> {
+  const { writes, conditions, nodeId, selectors } = identity;
+  const node: Write[] =
+    before === undefined ? [] : [{ kind: 'node', key: nodeId, value: { ...before.value, selectors } }];
+  await commitTogether(store, nodeId, [...node, ...writes], [seen(nodeId, before), ...conditions]);
+  identity.committed?.();
+  throw refusal;
 }
 
 function nodeAfter(
@@ -176,19 +190,31 @@ function nodeAfter(
 }
 
 /** All of it or nothing: the node, what the attestor wants written, under the conditions that both saw. */
-async function commitAttestation(
+function commitAttestation(
   store: Datastore,
   node: Node,
   before: Stored<Node> | undefined,
   identity: AttestedIdentity,
 ): Promise<void> {
   const writes: Write[] = [{ kind: 'node', key: node.id, value: node }, ...identity.writes];
-  const seen: Condition = { kind: 'node', key: node.id, revision: before?.revision ?? 0 };
+  return commitTogether(store, node.id, writes, [seen(node.id, before), ...identity.conditions]);
+}
+
+function seen(key: string, before: Stored<Node> | undefined): Condition {
+  return { kind: 'node', key, revision: before?.revision ?? 0 };
+}
+
+async function commitTogether(
+  store: Datastore,
+  nodeId: string,
+  writes: readonly Write[],
+  conditions: readonly Condition[],
+): Promise<void> {
   try {
-    await store.commit(writes, [seen, ...identity.conditions]);
+    await store.commit(writes, conditions);
   } catch (cause) {
     if (!hasCode(cause, 'datastore_conflict')) throw cause;
-    const message = `node ${node.id} or its host was changed while it attested`;
+    const message = `node ${nodeId} or its host was changed while it attested`;
     throw new TouchmarkError('attestation_raced', message, { cause });
   }
 }

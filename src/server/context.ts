@@ -29,6 +29,9 @@ import { createIssuer } from './issue.js';
 import { openSerials, type Serials } from './issuing/serials.js';
 import type { KeyManager } from './key-managers/contract.js';
 import { openKeyManager } from './key-managers/key-manager-table.js';
+import { appraiser } from './measurements/appraiser.js';
+import { createMeasurements, type MeasurementRoom } from './measurements/measurements.js';
+import type { MeasurementConfig } from './measurements/room.js';
 import type { Node } from './model.js';
 import type { NodeAttestor } from './node-attestors/contract.js';
 import { openNodeAttestors } from './node-attestors/table.js';
@@ -64,6 +67,7 @@ export interface ServerContext extends AsyncDisposable {
   readonly policies: Policies;
   /** The record of everything that is committed. */
   readonly events: EventLog;
+  readonly measurements: MeasurementRoom;
   readonly sessions: Sessions;
   readonly deny: Deny;
   readonly attestors: ReadonlyMap<string, NodeAttestor>;
@@ -146,32 +150,42 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
 
 type Core = Pick<
   ServerContext,
-  'config' | 'clock' | 'log' | 'audit' | 'store' | 'registry' | 'authority' | 'deny'
+  'config' | 'clock' | 'log' | 'audit' | 'store' | 'registry' | 'policies' | 'authority' | 'deny'
 >;
 
 /** Hosts, the sessions of their nodes, and the ways in which a node may prove itself. */
 async function openAttestation(
   parts: ContextParts,
-  { config, clock, log, audit, store, registry, authority, deny }: Core,
+  { config, clock, log, audit, store, registry, policies, authority, deny }: Core,
   disposal: Disposal,
-): Promise<Pick<ServerContext, 'hosts' | 'sessions' | 'attestors' | 'onNodeEvent'>> {
+): Promise<Pick<ServerContext, 'hosts' | 'measurements' | 'sessions' | 'attestors' | 'onNodeEvent'>> {
   const { trustDomain, attestation } = config;
   const onNodeEvent = auditNodeEvents(audit);
   const shared = { trustDomain, store, registry, clock, onEvent: onNodeEvent };
   const { tpm } = attestation;
   const hosts = createHosts(tpm === undefined ? shared : { ...shared, config: tpm });
+  const measurements = disposal.use(
+    createMeasurements({ ...shared, log, policies, config: measuringOf(config), appraiser }),
+  );
   const sessions = disposal.use(
     createSessions({
       ...{ ...shared, log, authority, epoch: store.epoch, crls: crlsOf(deny) },
       reattestInterval: tpm?.reattestInterval ?? 0,
+      measuring: measurements,
       suspect: (hostId, reasons) => hosts.suspect(hostId, reasons),
     }),
   );
   const attestors = await openNodeAttestors(attestation, {
-    ...{ ...shared, log, enrolment: hosts.enrolment },
+    ...{ ...shared, log, enrolment: hosts.enrolment, measuring: measurements.attestation },
     vendorAnchorsDir: parts.vendorAnchorsDir ?? vendorAnchorsDir(),
   });
-  return { hosts, sessions, attestors, onNodeEvent };
+  return { hosts, measurements, sessions, attestors, onNodeEvent };
+}
+
+/** Where no chip attests, none is measured: the defaults of a chip stand in for what nobody asks. */
+function measuringOf({ measurement, attestation: { tpm } }: ServerConfig): MeasurementConfig {
+  const { pcrBank: bank = 'sha256', pcrs = [], suspectGrace = 0 } = tpm ?? {};
+  return { ...measurement, bank, pcrs, suspectGrace };
 }
 
 /** What a node's state permits, by its records and its session of this moment. */

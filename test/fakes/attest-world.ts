@@ -5,6 +5,8 @@ import { type AttestCall, type AttestDeps, attestAgent } from '../../src/server/
 import type { IssuedX509, Issuer, Registry } from '../../src/server/contract.js';
 import type { Hosts } from '../../src/server/hosts/contract.js';
 import { createHosts } from '../../src/server/hosts/hosts.js';
+import type { Appraiser } from '../../src/server/measurements/judge.js';
+import { createMeasurements, type MeasurementRoom } from '../../src/server/measurements/measurements.js';
 import type { NodeAttestor } from '../../src/server/node-attestors/contract.js';
 import { joinTokenAttestor } from '../../src/server/node-attestors/join-token.js';
 import { tpmAttestor } from '../../src/server/node-attestors/tpm.js';
@@ -21,8 +23,10 @@ import { readCsr } from '../../src/x509/csr.js';
 import { queue } from '../support/queue.js';
 import type { AttestingAgent } from './chip-agent.js';
 import { createEkAuthority, type EkAuthority } from './ek-authority.js';
+import { type FakePolicies, fakePolicies } from './fake-policies.js';
 import { type ManualClock, manualClock } from './manual-clock.js';
 import { type MemoryDatastore, memoryDatastore } from './memory-datastore.js';
+import { type SimpleAppraiser, simpleAppraiser } from './simple-appraiser.js';
 
 export const domain = parseTrustDomain('example.org');
 export const serverLeaf: Uint8Array = Buffer.from('leaf of this connection');
@@ -32,6 +36,9 @@ export interface AttestWorld extends AsyncDisposable {
   readonly store: MemoryDatastore;
   readonly registry: Registry;
   readonly hosts: Hosts;
+  readonly policies: FakePolicies;
+  readonly appraiser: SimpleAppraiser;
+  readonly measurements: MeasurementRoom;
   readonly events: NodeEvent[];
   /** What was logged, a line of JSON each. */
   readonly lines: string[];
@@ -45,6 +52,10 @@ export interface WorldOptions {
   readonly config?: Partial<TpmAttestationConfig>;
   readonly attestors?: readonly NodeAttestor[];
   readonly authority?: EkAuthority;
+  /** In place of the simple one. */
+  readonly judge?: Appraiser;
+  /** Of a world before this one: its server went down, its disk is the same. */
+  readonly before?: Pick<AttestWorld, 'store' | 'clock'>;
 }
 
 export const tpmConfig: TpmAttestationConfig = {
@@ -63,8 +74,8 @@ export const tpmConfig: TpmAttestationConfig = {
 
 /** A server's attestation with everything around it real but the issuer, the clock and the disk. */
 export async function attestWorld(options: WorldOptions = {}): Promise<AttestWorld> {
-  const clock = manualClock();
-  const store = memoryDatastore();
+  const clock = options.before?.clock ?? manualClock();
+  const store = options.before?.store ?? memoryDatastore();
   const registry = await openRegistry(store, domain);
   const events: NodeEvent[] = [];
   const onEvent = (event: NodeEvent) => void events.push(event);
@@ -73,6 +84,16 @@ export async function attestWorld(options: WorldOptions = {}): Promise<AttestWor
   const write = (line: string) => void lines.push(line);
   const log = createLogger({ format: 'json', write, clock, journal: false }, 'debug');
   const hosts = createHosts({ trustDomain: domain, store, registry, clock, onEvent, config });
+  const policies = fakePolicies();
+  const appraiser = simpleAppraiser();
+  const measuring = { tickInterval: 30, keepEvidence: 86_400, suspectGrace: config.suspectGrace };
+  const measurements = createMeasurements({
+    ...{ trustDomain: domain, store, registry, clock, log, policies, onEvent },
+    ...{
+      appraiser: options.judge ?? appraiser,
+      config: { ...measuring, bank: config.pcrBank, pcrs: config.pcrs },
+    },
+  });
   const { authority } = options;
   const anchors =
     authority === undefined
@@ -81,7 +102,7 @@ export async function attestWorld(options: WorldOptions = {}): Promise<AttestWor
   const attestors = [
     tpmAttestor({
       ...{ trustDomain: domain, clock, log, anchors, onEvent, config },
-      enrolment: hosts.enrolment,
+      ...{ enrolment: hosts.enrolment, measuring: measurements.attestation },
     }),
     joinTokenAttestor({ trustDomain: domain, store, clock }),
     ...(options.attestors ?? []),
@@ -93,9 +114,10 @@ export async function attestWorld(options: WorldOptions = {}): Promise<AttestWor
     ...{ store, clock, onEvent, agentTtl: 3600, answerMs: 30_000 },
   };
   return {
-    ...{ clock, store, registry, hosts, events, lines, deps, certified },
+    ...{ clock, store, registry, hosts, policies, appraiser, measurements, events, lines, deps, certified },
     attest: (agent, call) => attestOnce(deps, agent, call),
     async [Symbol.asyncDispose]() {
+      await measurements[Symbol.asyncDispose]();
       registry[Symbol.dispose]();
       await store[Symbol.asyncDispose]();
     },

@@ -207,8 +207,8 @@ export const attacks: readonly Attack[] = [
   {
     name: 'an answer beyond all measure',
     code: 'attestation_too_large',
-    message: /^the answer to the challenge has 262145 bytes/,
-    agent: { answerBytes: () => new Uint8Array(262_145) },
+    message: /^the answer to the challenge has 1024001 bytes/,
+    agent: { answerBytes: () => new Uint8Array(1_024_001) },
   },
   {
     name: 'more endorsement keys than any chip has',

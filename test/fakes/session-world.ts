@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { create } from '@bufbuild/protobuf';
 import { createLogger } from '../../src/log.js';
 import type { Registry } from '../../src/server/contract.js';
@@ -86,6 +87,7 @@ export async function sessionWorld(): Promise<SessionWorld> {
     epoch: store.epoch,
     authority: bundles.authority,
     reattestInterval: 1800,
+    measuring: { attach: () => assert.fail('this agent answers no ticks'), isFresh: () => true },
     suspect: (id, reasons) => hosts.suspect(id, reasons),
   });
   const world: SessionWorld = {

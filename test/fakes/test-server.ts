@@ -143,6 +143,7 @@ export function testConfig(directory: string): ServerConfig {
     keyManager: { type: 'memory' },
     datastore: { type: 'level', path: join(directory, 'datastore') },
     attestation: { joinToken: {} },
+    measurement: { tickInterval: 30, keepEvidence: 86_400, blastRadius: 100 },
     administrators: [],
     record: { keep: 0 },
   };

@@ -102,7 +102,7 @@ describe('AttestAgent', () => {
   });
 
   it('bounds payload, request, answers and rounds', async () => {
-    await using world = await attestWorld({ attestors: [credulous(5)] });
+    await using world = await attestWorld({ attestors: [credulous(257)] });
     const large = (bytes: number) => new Uint8Array(bytes);
     await rejectsCode(
       'attestation_too_large',
@@ -120,7 +120,29 @@ describe('AttestAgent', () => {
       /^the answer to the challenge has 262145 bytes/,
       world.attest(agent({ answer })),
     );
-    await rejectsCode('attestation_request_invalid', /^more than 4 challenges$/, world.attest(agent()));
+    await rejectsCode('attestation_request_invalid', /^more than 256 challenges$/, world.attest(agent()));
+  });
+
+  it('takes larger answers where an attestor asks for logs, but not without end', async () => {
+    const most = 1000 * 1024;
+    const pulling: NodeAttestor = {
+      type: 'test',
+      async attest(request) {
+        for (;;) await request.challenge(Uint8Array.of(1), 2 * most);
+      },
+    };
+    await using world = await attestWorld({ attestors: [pulling] });
+    const answers = (bytes: number) => world.attest(agent({ answer: async () => new Uint8Array(bytes) }));
+    await rejectsCode(
+      'attestation_too_large',
+      /^the answer to the challenge has 1024001 bytes/,
+      answers(most + 1),
+    );
+    await rejectsCode(
+      'attestation_too_large',
+      /^the answers have more than 75497472 bytes together$/,
+      answers(most),
+    );
   });
 
   it('writes nothing and tells nobody when the attestor refuses', async () => {

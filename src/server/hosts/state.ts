@@ -152,6 +152,17 @@ export function transition(host: Host, change: HostChange, now: number): Host {
   }
 }
 
+/**
+ * Whether evidence of a host could still bring it anything: not while an operator shut it out, nor after the grace of a
+ * suspicion, which only an operator ends.
+ * @throws TouchmarkError the host's refusal
+ */
+export function mayAttest(host: Host, now: number): void {
+  const settled = byHand.has(host.state) || (host.state === 'suspect' && suspicionsOf(host).length > 0);
+  const refusal = settled ? hostRefusal(host, now) : undefined;
+  if (refusal !== undefined) throw refusal;
+}
+
 interface Following {
   readonly suspicions: readonly Reason[];
   readonly graceMs: number;

@@ -5,6 +5,7 @@ import type { Logger } from '../../log.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { Enrolment } from '../hosts/enrol.js';
+import type { AttestationMeasuring } from '../measurements/attestation.js';
 import type { NodeEvents } from '../nodes/events.js';
 import { readCaBundle, readEkAnchors } from './anchors.js';
 import type { NodeAttestor } from './contract.js';
@@ -19,6 +20,7 @@ export interface NodeAttestorDeps {
   readonly log: Logger;
   readonly enrolment: Enrolment;
   readonly onEvent: NodeEvents;
+  readonly measuring: AttestationMeasuring;
   /** The folder `data/ek-anchors` of this installation. */
   readonly vendorAnchorsDir: string;
 }

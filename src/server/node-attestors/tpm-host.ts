@@ -1,39 +1,63 @@
-/** From verified evidence to the host's record, and the writes that keep it: host, its EKs and its node in one batch. */
-import type { EvidenceFacts } from '../../attest/evidence.js';
-import { compareClocks } from '../../tpm/clocks.js';
+/** From judged evidence to the host's record, and the writes that keep it: host, its EKs and what it showed, in one batch. */
+import { create } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
+import type { TouchmarkError } from '../../errors.js';
+import { withDetails } from '../../rpc/error-status.js';
+import { ReasonSchema } from '../../wire/gen/touchmark/host/v1/state_pb.js';
 import type { Condition, Write } from '../datastores/contract.js';
 import type { EnrolmentPlan } from '../hosts/enrol.js';
 import { hostSelectors, tpmNodeId } from '../hosts/selectors.js';
-import { transition } from '../hosts/state.js';
-import type { Host, HostEk, QuoteRecord, Reason } from '../model.js';
+import { hostRefusal, transition } from '../hosts/state.js';
+import type { JudgedAttestation } from '../measurements/attestation.js';
+import { quoteRecord, type Recording } from '../measurements/record.js';
+import type { Judgee, VerifiedQuote } from '../measurements/room.js';
+import type { Host, HostEk } from '../model.js';
 import type { AttestedIdentity } from './contract.js';
 import type { TpmAttestorDeps } from './tpm.js';
 import { type AcceptedEk, EXPIRED } from './tpm-keys.js';
 
+type ProvenPlan = Exclude<EnrolmentPlan, { kind: 'ask' }>;
+
 export interface ProvenChip {
-  readonly plan: Exclude<EnrolmentPlan, { kind: 'ask' }>;
+  readonly plan: ProvenPlan;
   readonly eks: readonly AcceptedEk[];
-  readonly akName: Uint8Array;
-  readonly facts: EvidenceFacts;
+  readonly verified: VerifiedQuote;
+  readonly judged: JudgedAttestation;
 }
 
-/** @throws TouchmarkError when the host's state permits nothing */
+/** Who is judged: a chip that is let in has the labels that it is let in with. */
+export function judgeeOf(plan: ProvenPlan): Judgee {
+  if (plan.kind === 'known') return plan.host.value;
+  return { id: plan.admission.primary.hash, labels: plan.admission.labels };
+}
+
+/** @throws TouchmarkError when an operator shut the host out; what its evidence forbids is `refused` in the result */
 export function attestedHost(deps: TpmAttestorDeps, chip: ProvenChip): AttestedIdentity {
   const now = deps.clock.now();
   const before = hostBefore(chip, now);
-  const suspicions = clockSuspicions(before.lastQuote, chip.facts);
+  const { judged, verified } = chip;
+  const recording = deps.measuring.plan(before, judged);
+  const { appraisal, maintenanceUntil } = recording;
   const host = transition(
     {
       ...before,
       eks: joinEks(before.eks, chip.eks),
-      akName: Buffer.from(chip.akName).toString('hex'),
-      lastQuote: quoteRecord(chip.facts, now),
+      akName: verified.akName,
+      akPublic: Buffer.from(verified.akPublic).toString('base64'),
+      attestedAt: now,
+      lastQuote: quoteRecord(verified, now),
       attestationNumber: before.attestationNumber + 1,
     },
-    { kind: 'attested', suspicions, graceMs: deps.config.suspectGrace * 1000 },
+    {
+      kind: 'attested',
+      suspicions: judged.suspicions,
+      graceMs: deps.config.suspectGrace * 1000,
+      judged: { appraisal, maintenanceUntil },
+    },
     now,
   );
-  const { writes, conditions } = batchOf(chip, before, host);
+  const refused = hostRefusal(host, now);
+  const { writes, conditions } = batchOf(chip, before, host, recording);
   return {
     nodeId: tpmNodeId(deps.trustDomain, host.id),
     selectors: hostSelectors(host),
@@ -41,8 +65,19 @@ export function attestedHost(deps: TpmAttestorDeps, chip: ProvenChip): AttestedI
     hostId: host.id,
     writes,
     conditions,
-    committed: () => report(deps, chip, host, suspicions),
+    ...(refused === undefined ? {} : { refused: withReasons(refused, host) }),
+    committed() {
+      report(deps, chip, host);
+      deps.measuring.committed(before, host, judged, recording);
+    },
   };
+}
+
+function withReasons(refusal: TouchmarkError, { reasons }: Host): TouchmarkError {
+  const details = reasons.map(({ code, message }) =>
+    anyPack(ReasonSchema, create(ReasonSchema, { code, message })),
+  );
+  return withDetails(refusal, details);
 }
 
 function hostBefore({ plan }: ProvenChip, now: number): Host {
@@ -64,17 +99,6 @@ function hostBefore({ plan }: ProvenChip, now: number): Host {
   };
 }
 
-/** Counters of endorsement primaries are in clear, so that they compare across generations of the attestation key. */
-function clockSuspicions(before: QuoteRecord | undefined, { quote }: EvidenceFacts): Reason[] {
-  if (before === undefined) return [];
-  const { resetCount, restartCount, safe } = before;
-  const { verdict, reason } = compareClocks(
-    { clock: BigInt(before.clock), resetCount, restartCount, safe },
-    quote,
-  );
-  return verdict === 'cleared-or-cloned' ? [{ code: 'cloned-or-cleared', message: reason }] : [];
-}
-
 /** A chip's keys only grow in number; what a verified certificate says replaces what was known. */
 function joinEks(before: readonly HostEk[], shown: readonly AcceptedEk[]): HostEk[] {
   const joined = new Map(before.map((ek) => [ek.hash, ek]));
@@ -84,28 +108,12 @@ function joinEks(before: readonly HostEk[], shown: readonly AcceptedEk[]): HostE
   return [...joined.values()];
 }
 
-function quoteRecord({ quote, pcrValues }: EvidenceFacts, at: number): QuoteRecord {
-  const values = [...(pcrValues ?? [])].map(([index, value]) => [
-    String(index),
-    Buffer.from(value).toString('hex'),
-  ]);
-  return {
-    at,
-    resetCount: quote.resetCount,
-    restartCount: quote.restartCount,
-    clock: quote.clock.toString(),
-    safe: quote.safe,
-    firmwareVersion: quote.firmwareVersion.toString(16).padStart(16, '0'),
-    bank: quote.selection.bank,
-    pcrs: Object.fromEntries(values),
-  };
-}
-
 /** Keys that were not the host's before must be nobody's: else another enrolment of this chip was faster. */
 function batchOf(
   { plan }: ProvenChip,
   before: Host,
   host: Host,
+  recording: Recording,
 ): { writes: Write[]; conditions: Condition[] } {
   const known = new Set(before.eks.map((ek) => ek.hash));
   const added = host.eks.map((ek) => ek.hash).filter((hash) => !known.has(hash));
@@ -116,24 +124,20 @@ function batchOf(
       { kind: 'host', key: host.id, value: host },
       ...added.map((key): Write => ({ kind: 'host_ek', key, value: { hostId: host.id } })),
       ...admission.writes,
+      ...recording.writes,
     ],
     conditions: [
       { kind: 'host', key: host.id, revision },
       ...added.map((key): Condition => ({ kind: 'host_ek', key, revision: 0 })),
       ...admission.conditions,
+      ...recording.conditions,
     ],
   };
 }
 
-function report(
-  deps: TpmAttestorDeps,
-  { plan, eks }: ProvenChip,
-  host: Host,
-  suspicions: readonly Reason[],
-): void {
+function report(deps: TpmAttestorDeps, { plan, eks }: ProvenChip, host: Host): void {
   const { id: hostId, enrolledBy } = host;
   if (plan.kind === 'admit') deps.onEvent({ name: 'host_enrolled', hostId, enrolledBy });
-  if (suspicions.length > 0) deps.onEvent({ name: 'host_suspect', hostId, reasons: suspicions });
   for (const { record } of eks) {
     const ended = record.deviations.filter(({ code }) => code === EXPIRED).map(({ message }) => message);
     if (ended.length === 0) continue;

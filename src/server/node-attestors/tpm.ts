@@ -1,12 +1,12 @@
 /**
  * `tpm` (docs/attestation.md), in order: keys of the Hello -> is this chip ours -> challenge -> evidence -> clock rules ->
- * the host's record. A chip that nobody has let in proves its keys first and then waits for an operator: a stranger without
+ * logs -> judgement -> the host's record. A chip that nobody has let in proves its keys first and then waits for an operator: a stranger without
  * a chip cannot fill the queue.
  */
 import { randomBytes } from 'node:crypto';
 import { CREDENTIAL_SIZE } from '../../attest/activation.js';
 import { type EvidenceFacts, verifyEvidence } from '../../attest/evidence.js';
-import type { Challenge, Hello } from '../../attest/messages.js';
+import type { Challenge, Evidence, Hello } from '../../attest/messages.js';
 import { NONCE_SIZE } from '../../attest/transcript.js';
 import type { Clock } from '../../clock.js';
 import type { TpmAttestationConfig } from '../../config/server-config.js';
@@ -19,12 +19,23 @@ import { makeCredential } from '../../tpm/make-credential.js';
 import { nameOf } from '../../tpm/name.js';
 import { parsePublic, type TpmPublic } from '../../tpm/public.js';
 import type { Enrolment, EnrolmentPlan } from '../hosts/enrol.js';
-import { hostRefusal } from '../hosts/state.js';
+import { mayAttest } from '../hosts/state.js';
+import {
+  type AskedAttestation,
+  type AttestationMeasuring,
+  nothingAsked,
+} from '../measurements/attestation.js';
+import { encodeRequest } from '../measurements/wire.js';
 import type { NodeEvents } from '../nodes/events.js';
-import type { AttestationRequest, AttestedIdentity, NodeAttestor } from './contract.js';
-import { attestedHost } from './tpm-host.js';
+import {
+  type AttestationRequest,
+  type AttestedIdentity,
+  attestationLimits,
+  type NodeAttestor,
+} from './contract.js';
+import { attestedHost, judgeeOf } from './tpm-host.js';
 import { type AcceptedEk, acceptedEks } from './tpm-keys.js';
-import { decodeEvidence, decodeHello, encodeChallenge } from './tpm-messages.js';
+import { decodeEvidence, decodeHello, decodeLogPart, encodeChallenge } from './tpm-messages.js';
 
 export interface TpmAttestorDeps {
   readonly trustDomain: TrustDomain;
@@ -33,6 +44,7 @@ export interface TpmAttestorDeps {
   readonly enrolment: Enrolment;
   readonly anchors: AnchorSet;
   readonly onEvent: NodeEvents;
+  readonly measuring: AttestationMeasuring;
   readonly config: Pick<
     TpmAttestationConfig,
     'expiredCertificates' | 'pcrBank' | 'pcrs' | 'challengeTimeout' | 'suspectGrace'
@@ -56,12 +68,37 @@ async function attestTpm(deps: TpmAttestorDeps, request: AttestationRequest): Pr
   const eks = await acceptedEks(hello, keyRules(deps));
   const plan = await deps.enrolment.plan(eks.map((ek) => ek.record));
   refuseEarly(plan, deps.clock.now());
-  const facts = await challengeChip(deps, request, ak, eks, plan);
+  const akName = Buffer.from(nameOf(ak)).toString('hex');
+  const asked = await askFor(deps, plan, akName, hello);
+  const { facts, evidence, nonce } = await challengeChip(deps, request, { ak, eks, plan, asked });
   if (plan.kind === 'ask') {
     const records = eks.map((ek) => ek.record);
     return deps.enrolment.ask(plan, records, request.address);
   }
-  return attestedHost(deps, { plan, eks, akName: nameOf(ak), facts });
+  const { attest, signature } = evidence;
+  const asBound = { by: 'attestation', nonce: base64(nonce), hash: base64(facts.transcript) } as const;
+  const { quote, pcrValues } = facts;
+  const verified = { akName, akPublic: hello.akPublic, attest, signature, asked: asBound, quote, pcrValues };
+  const judged = await deps.measuring.judge(
+    judgeeOf(plan),
+    asked,
+    verified,
+    evidence.logs ?? [],
+    async (wanted) =>
+      decodeLogPart(await request.challenge(encodeRequest(wanted), attestationLimits.largeAnswerBytes)),
+  );
+  return attestedHost(deps, { plan, eks, verified, judged });
+}
+
+/** Nothing is asked of a chip that nobody let in. */
+function askFor(
+  { measuring }: TpmAttestorDeps,
+  plan: EnrolmentPlan,
+  akName: string,
+  { features }: Hello,
+): Promise<AskedAttestation> {
+  if (plan.kind === 'ask') return Promise.resolve(nothingAsked);
+  return measuring.ask(plan.kind === 'known' ? plan.host.value : undefined, akName, features);
 }
 
 /** The attestation key exactly as our template makes it: everything that a quote means rests on that. */
@@ -82,20 +119,24 @@ function keyRules({ anchors, enrolment, clock, config }: TpmAttestorDeps) {
   return { anchors, enrolment, expired: config.expiredCertificates, now: clock.now() };
 }
 
-/** A host that may have nothing is told so before its chip works; the transition at the end decides again. */
+/** A host that no evidence could help is told so before its chip works; the transition at the end decides again. */
 function refuseEarly(plan: EnrolmentPlan, now: number): void {
-  const refusal = plan.kind === 'known' ? hostRefusal(plan.host.value, now) : undefined;
-  if (refusal !== undefined) throw refusal;
+  if (plan.kind === 'known') mayAttest(plan.host.value, now);
 }
 
-/** Nonce and credentials live in this function alone, so that they are good for one answer. */
+interface Challenged {
+  readonly ak: TpmPublic;
+  readonly eks: readonly AcceptedEk[];
+  readonly plan: EnrolmentPlan;
+  readonly asked: AskedAttestation;
+}
+
+/** Nonce and credentials are made here and checked here, so that they are good for one answer. */
 async function challengeChip(
   deps: TpmAttestorDeps,
   request: AttestationRequest,
-  ak: TpmPublic,
-  eks: readonly AcceptedEk[],
-  plan: EnrolmentPlan,
-): Promise<EvidenceFacts> {
+  { ak, eks, plan, asked }: Challenged,
+): Promise<{ facts: EvidenceFacts; evidence: Evidence; nonce: Uint8Array }> {
   const { config, clock, trustDomain } = deps;
   const credentials = eks.map(() => new Uint8Array(randomBytes(CREDENTIAL_SIZE)));
   const nonce = new Uint8Array(randomBytes(NONCE_SIZE));
@@ -107,21 +148,28 @@ async function challengeChip(
     pcrs: [...config.pcrs],
     deadlineUnixMs: deadline,
     approvalCode: plan.kind === 'ask' ? plan.code : '',
+    logs: asked.wishes,
   };
   const sent = encodeChallenge(challenge);
-  const answer = await request.challenge(sent);
+  const answer = await request.challenge(sent, attestationLimits.largeAnswerBytes);
   if (clock.now() > deadline) {
     const message = `the answer to the challenge took longer than ${config.challengeTimeout} seconds`;
     throw new TouchmarkError('attestation_timeout', message);
   }
   const { serverLeaf, payload, csr } = request;
-  return verifyEvidence({
+  const evidence = decodeEvidence(answer);
+  const facts = verifyEvidence({
     challenge: { ak, credentials, nonce, selection: { bank: config.pcrBank, pcrs: [...config.pcrs] } },
-    evidence: decodeEvidence(answer),
+    evidence,
     transcript: { trustDomain, serverLeaf, payload, csr, challenge: sent },
   });
+  return { facts, evidence, nonce };
 }
 
 function credentialFor(ek: TpmPublic, ak: TpmPublic, credential = new Uint8Array()) {
   return { ekName: nameOf(ek), ...makeCredential({ ek, akName: nameOf(ak), credential }) };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../../log.js';
 import type { SpiffeId, TrustDomain } from '../../spiffe/id.js';
 import type { AgentMessage, ServerMessage } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { Authority, Registry } from '../contract.js';
+import type { MeasurementRoom } from '../measurements/measurements.js';
 import type { Reason } from '../model.js';
 import type { NodeEvents } from '../nodes/events.js';
 
@@ -28,7 +29,7 @@ export const sessionLimits = {
   olderSessions: 3,
   /** Entries, over all nodes, that are remembered for agents that come back. */
   rememberedEntries: 2_000_000,
-  /** From one agent between two heartbeats' time; its messages cost next to nothing, but not nothing. */
+  /** From one agent between two heartbeats' time, beside evidence, which is bounded by what is asked for. */
   messagesPerInterval: 100,
 } as const;
 
@@ -45,6 +46,7 @@ export interface SessionsDeps {
   readonly onEvent: NodeEvents;
   /** Seconds between two attestations of a host; 0: as long as its SVID lasts. */
   readonly reattestInterval: number;
+  readonly measuring: Pick<MeasurementRoom, 'attach' | 'isFresh'>;
   /** Puts a host under suspicion: `Hosts.suspect`. */
   suspect(hostId: string, reasons: readonly Reason[]): Promise<void>;
 }
@@ -70,7 +72,7 @@ export interface Sessions extends Disposable {
     requests: AsyncIterable<AgentMessage>,
     call: SessionCall,
   ): AsyncGenerator<ServerMessage, void, undefined>;
-  /** Whether the node is heard from at this moment; what `stale` is derived from. */
+  /** Whether the node is heard from at this moment, its evidence included where a policy asks for it; what `stale` is derived from. */
   isLive(nodeId: SpiffeId): boolean;
   /** How many sessions are open, those included that a newer one took the place of. */
   readonly count: number;

@@ -2,6 +2,7 @@
 import type { Clock } from '../../clock.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import type { AgentHello, AgentMessage } from '../../wire/gen/touchmark/session/v1/session_pb.js';
+import type { AttachedSession } from '../measurements/attached.js';
 import type { Reason } from '../model.js';
 import { type SessionsDeps, sessionLimits, sessionTimes } from './contract.js';
 import { overlapHeard } from './overlap.js';
@@ -49,7 +50,7 @@ export async function readMessages(
     while (session.end === undefined) {
       const next = await incoming.next();
       if (next.done === true) return endSession(session, 'done');
-      heard(deps, session);
+      heard(deps, session, next.value);
       react(deps, session, next.value);
       if (session.overlap !== undefined) judgeOverlap(deps, table, session);
     }
@@ -58,9 +59,11 @@ export async function readMessages(
   }
 }
 
-function heard({ clock }: SessionsDeps, session: LiveSession): void {
+function heard({ clock }: SessionsDeps, session: LiveSession, { message }: AgentMessage): void {
   const now = clock.now();
   session.heardAt = now;
+  // These answer what was asked; such as do not end the session at once.
+  if (message.case === 'evidence' || message.case === 'logPart') return;
   if (now - session.intervalAt >= sessionTimes.heartbeatMs) {
     session.intervalAt = now;
     session.heardCount = 0;
@@ -91,12 +94,29 @@ function react({ clock }: SessionsDeps, session: LiveSession, { message }: Agent
       mark(session, 'entries');
       return;
     }
+    case 'growth':
+      session.measuring?.growth();
+      return;
+    case 'evidence':
+      measured(session).evidence(message.value);
+      return;
+    case 'logPart':
+      measured(session).part(message.value);
+      return;
     case 'hello':
       throw new TouchmarkError('session_hello_missing', 'hello came a second time');
     case undefined:
       // A message of a later version: it counts as a sign of life.
       return;
   }
+}
+
+/** @throws TouchmarkError `evidence_unexpected` from an agent that was never asked */
+function measured({ measuring, overlap, call }: LiveSession): Pick<AttachedSession, 'evidence' | 'part'> {
+  if (measuring !== undefined) return measuring;
+  // The older one of two streams may have been asked before the newer one came.
+  if (overlap !== undefined) return { evidence() {}, part() {} };
+  throw new TouchmarkError('evidence_unexpected', `${call.nodeId} sends evidence that was not asked for`);
 }
 
 /** This stream is the older one of two; if it is as alive as the newer one, two agents hold one key. */

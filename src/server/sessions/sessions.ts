@@ -2,6 +2,7 @@
  * The sessions of all nodes. A change of the registry reaches only the sessions that it touches; while nothing changes,
  * an open session costs its heartbeats.
  */
+import { MEASUREMENT_FEATURE } from '../../attest/logs.js';
 import { TouchmarkError } from '../../errors.js';
 import type { SpiffeId } from '../../spiffe/id.js';
 import type {
@@ -44,7 +45,10 @@ export function createSessions(deps: SessionsDeps): Sessions {
   ];
   return {
     open: (requests, call) => runSession(deps, table, memory, requests, call),
-    isLive: (nodeId) => table.current.has(nodeId),
+    isLive: (nodeId) => {
+      const node = registry.node(nodeId);
+      return table.current.has(nodeId) && node !== undefined && deps.measuring.isFresh(node);
+    },
     get count() {
       let older = 0;
       for (const sessions of table.older.values()) older += sessions.length;
@@ -110,13 +114,33 @@ function join(
   const position = { epoch: hello.epoch, revision: Number(hello.revision) };
   session.held = memory.resume(call.nodeId, position, deps.registry.authorizedEntries(call.nodeId));
   watchTimes(deps, session);
+  measure(deps, session, hello);
   return session;
+}
+
+/** An agent that does not answer ticks is asked for none; what that costs it is for its policy to say. */
+function measure({ measuring, registry }: SessionsDeps, session: LiveSession, hello: AgentHello): void {
+  const hostId = registry.node(session.call.nodeId)?.hostId;
+  if (hostId === undefined || !hello.features.includes(MEASUREMENT_FEATURE)) return;
+  const attached = measuring.attach({
+    hostId,
+    send(message) {
+      session.outbox.push(message);
+      session.wake();
+    },
+    fail: (error) => endSession(session, error),
+    standing: () => mark(session, 'standing'),
+  });
+  session.measuring = attached;
+  session.cleanups.push(() => attached[Symbol.dispose]());
 }
 
 function supersede(table: SessionTable, nodeId: SpiffeId, now: number): void {
   const before = table.current.get(nodeId);
   if (before === undefined) return;
   before.overlap = overlapFrom(now);
+  before.measuring?.[Symbol.dispose]();
+  before.measuring = undefined;
   const older = [before, ...(table.older.get(nodeId) ?? [])];
   for (const session of older.splice(sessionLimits.olderSessions)) endSession(session, replaced(session));
   table.older.set(nodeId, older);

@@ -7,6 +7,7 @@ import type { TouchmarkError } from '../../errors.js';
 import type { Bundle } from '../../spiffe/bundle.js';
 import { bundleToWire } from '../../wire/bundle.js';
 import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
+import type { AttachedSession } from '../measurements/attached.js';
 import { boundBundles, boundCrls, sameItems } from './bundles.js';
 import { type SessionCall, type SessionsDeps, sessionLimits } from './contract.js';
 import { type Delta, deltaOf, entriesMessages, federatedDomains, type Held, isEmpty } from './entries.js';
@@ -36,6 +37,10 @@ export interface LiveSession {
   heardCount: number;
   intervalAt: number;
   failedAt: number;
+  /** Messages of measuring that wait to be sent: one at a time is ever under way. */
+  readonly outbox: ServerMessage[];
+  /** Only nodes with a host, whose agents answer ticks, are measured. */
+  measuring: AttachedSession | undefined;
   /** Set once a newer stream of this node took its place. */
   overlap: Overlap | undefined;
   /** Why it is over. */
@@ -60,6 +65,8 @@ export function newSession(call: SessionCall, now: number): LiveSession {
     heardCount: 0,
     intervalAt: now,
     failedAt: 0,
+    outbox: [],
+    measuring: undefined,
     overlap: undefined,
     end: undefined,
     onStanding: () => {},
@@ -97,6 +104,7 @@ export async function* streamOf(
 export function* pendingMessages(deps: SessionsDeps, session: LiveSession): Generator<ServerMessage> {
   if (take(session, 'heartbeat')) yield heartbeatMessage(deps.clock.now());
   if (session.overlap !== undefined) return clearPending(session);
+  yield* session.outbox.splice(0);
   if (take(session, 'standing')) yield* standingMessages(deps, session);
   if (session.sentStanding?.served !== true) return clearPending(session);
   const delta = take(session, 'entries') ? nextDelta(deps, session) : undefined;
@@ -171,7 +179,8 @@ function currentStanding(deps: SessionsDeps, session: LiveSession): Standing {
   const node = deps.registry.node(session.call.nodeId);
   if (node === undefined) return evictedStanding;
   const host = node.hostId === undefined ? undefined : deps.registry.host(node.hostId);
-  return standingOf(node, host, deps.clock.now(), deps.reattestInterval);
+  const fresh = deps.measuring.isFresh(node);
+  return standingOf({ node, host, fresh, now: deps.clock.now(), reattestInterval: deps.reattestInterval });
 }
 
 const evictedStanding: Standing = {
@@ -195,10 +204,11 @@ function take(session: LiveSession, what: keyof Pending): boolean {
 
 function clearPending(session: LiveSession): void {
   Object.assign(session.pending, { entries: false, bundles: false, standing: false });
+  if (session.overlap !== undefined) session.outbox.length = 0;
 }
 
-function hasPending({ pending }: LiveSession): boolean {
-  return pending.entries || pending.bundles || pending.standing || pending.heartbeat;
+function hasPending({ pending, outbox }: LiveSession): boolean {
+  return outbox.length > 0 || pending.entries || pending.bundles || pending.standing || pending.heartbeat;
 }
 
 function woken(session: LiveSession): Promise<void> {

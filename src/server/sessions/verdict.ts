@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { HostState as WireState } from '../../wire/gen/touchmark/host/v1/state_pb.js';
 import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
-import { issuanceRefusal, stateTable } from '../hosts/state.js';
+import { issuanceRefusal, shownState, stateTable } from '../hosts/state.js';
 import type { Host, HostState, Node, Reason } from '../model.js';
 
 export const wireStates: Readonly<Record<HostState, WireState>> = {
@@ -30,24 +30,32 @@ export interface Standing {
   readonly graceEndsAt: number;
 }
 
+interface StandingFacts {
+  readonly node: Node;
+  readonly host: Host | undefined;
+  /** Whether its evidence is recent, where its policy asks for evidence. */
+  readonly fresh: boolean;
+  readonly now: number;
+  /** Seconds. */
+  readonly reattestInterval: number;
+}
+
 /** A node without a host has nothing that could be measured, and is told so. */
-export function standingOf(
-  node: Node,
-  host: Host | undefined,
-  now: number,
-  reattestInterval: number,
-): Standing {
-  const state = node.banned ? 'banned' : (host?.state ?? 'unmeasured');
-  const attestedAt = host?.lastQuote === undefined ? 0 : Math.floor(host.lastQuote.at / 1000);
+export function standingOf({ node, host, fresh, now, reattestInterval }: StandingFacts): Standing {
+  const stored = node.banned ? 'banned' : (host?.state ?? 'unmeasured');
+  const state = host !== undefined && !node.banned ? shownState(host, fresh) : stored;
+  const attestedAt = Math.floor((host?.attestedAt ?? host?.lastQuote?.at ?? 0) / 1000);
   return {
     state,
-    reasons: reasonsOf(node, host),
-    served: issuanceRefusal({ node, host, sessionLive: true, now }) === undefined,
+    reasons: state === 'stale' ? [noEvidence] : reasonsOf(node, host),
+    served: issuanceRefusal({ node, host, sessionLive: fresh, now }) === undefined,
     withdrawn: stateTable[state].withdraw,
     reattestAt: attestedAt === 0 || reattestInterval === 0 ? 0 : attestedAt + reattestInterval,
     graceEndsAt: host?.graceEndsAt ?? 0,
   };
 }
+
+const noEvidence: Reason = { code: 'evidence_old', message: 'no recent evidence of it was judged' };
 
 /** A host says why itself; a banned node without one has no other record of it. */
 function reasonsOf(node: Node, host: Host | undefined): readonly Reason[] {

@@ -18,14 +18,17 @@ const node: Node = {
 };
 
 test('a node without a host is unmeasured and served, for no reason that needs words', () => {
-  const standing = standingOf(node, undefined, 0, 60);
+  const standing = standingOf({ node, host: undefined, fresh: true, now: 0, reattestInterval: 60 });
   assert.equal(standing.state, 'unmeasured');
   assert.equal(standing.served, true);
   assert.deepEqual(standing.reasons, []);
 });
 
 test('a banned node without a host is told that it was banned', () => {
-  const standing = standingOf({ ...node, banned: true }, undefined, 0, 60);
+  const standing = standingOf({
+    ...{ node: { ...node, banned: true }, host: undefined },
+    ...{ fresh: true, now: 0, reattestInterval: 60 },
+  });
   assert.equal(standing.withdrawn, true);
   assert.equal(standing.served, false);
   assert.deepEqual(standing.reasons, [{ code: 'agent_banned', message: 'an operator banned this agent' }]);

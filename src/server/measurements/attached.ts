@@ -1,0 +1,307 @@
+/**
+ * The measuring of one node over its session: at most one tick is under way, and its answer is verified, judged and written
+ * before the next one goes out. Nothing is polled: the next tick comes by its time, by growth, or because somebody asks.
+ */
+import { create } from '@bufbuild/protobuf';
+import type { LogRequest, SentLogPart } from '../../attest/logs.js';
+import { messageOf, TouchmarkError } from '../../errors.js';
+import type { TickEvidence, LogPart as WirePart } from '../../wire/gen/touchmark/measure/v1/logs_pb.js';
+import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
+import { freshMs, measureTimes } from './limits.js';
+import { notJudged, recall } from './recall.js';
+import { record } from './record.js';
+import type { Room } from './room.js';
+import { settle } from './settle.js';
+import { type AskedTick, askTick, attestationKeyOf, clockSuspicions, repeats, verifyTick } from './tick.js';
+import { evidenceFromWire, partFromWire, requestToWire } from './wire.js';
+
+/** A session, as the measuring of its node sees it. */
+export interface SessionPort {
+  readonly hostId: string;
+  send(message: ServerMessage): void;
+  /** Ends the session. */
+  fail(error: TouchmarkError): void;
+  /** What the node may have can be another thing now. */
+  standing(): void;
+}
+
+export interface AttachedSession extends Disposable {
+  /** The kernel's list has grown, says the agent. */
+  growth(): void;
+  evidence(wire: TickEvidence): void;
+  part(wire: WirePart): void;
+  tickNow(): void;
+  /** Evidence that is asked for from now on; whether it came in time. */
+  fresh(withinMs: number): Promise<boolean>;
+  /** The policy in force may be another. */
+  policyChanged(): void;
+}
+
+type Settle = (came: boolean) => void;
+
+interface UnderWay {
+  readonly tick: AskedTick;
+  answered: boolean;
+  readonly waiters: Settle[];
+  pulling?: { done(part: SentLogPart): void; failed(error: unknown): void };
+}
+
+interface State {
+  readonly room: Room;
+  readonly port: SessionPort;
+  seq: number;
+  asking: boolean;
+  underWay: UnderWay | undefined;
+  again: boolean;
+  lastTickAt: number;
+  waiters: Settle[];
+  over: boolean;
+  cancelNext: () => void;
+  cancelSoon: (() => void) | undefined;
+  cancelDeadline: () => void;
+  cancelStale: (() => void) | undefined;
+}
+
+export function attachSession(room: Room, port: SessionPort): AttachedSession {
+  const state: State = {
+    ...{
+      room,
+      port,
+      seq: 0,
+      asking: false,
+      underWay: undefined,
+      again: false,
+      lastTickAt: 0,
+      waiters: [],
+      over: false,
+    },
+    ...{ cancelNext: () => {}, cancelSoon: undefined, cancelDeadline: () => {}, cancelStale: undefined },
+  };
+  planTicks(state);
+  watchFreshness(state);
+  return {
+    growth: () => soon(state),
+    tickNow: () => soon(state),
+    evidence: (wire) => takeEvidence(state, wire),
+    part: (wire) => takePart(state, wire),
+    fresh: (withinMs) => fresh(state, withinMs),
+    policyChanged() {
+      port.standing();
+      soon(state);
+    },
+    [Symbol.dispose]: () => detach(state),
+  };
+}
+
+function detach(state: State): void {
+  state.over = true;
+  for (const cancel of [state.cancelNext, state.cancelSoon, state.cancelDeadline, state.cancelStale])
+    cancel?.();
+  const gone = new TouchmarkError('evidence_late', 'the session ended before its evidence was whole');
+  state.underWay?.pulling?.failed(gone);
+  for (const settleOne of [...state.waiters, ...(state.underWay?.waiters ?? [])]) settleOne(false);
+  state.waiters = [];
+}
+
+/** At once when nothing recent is known; then at this host's place within the interval, so that ticks spread out. */
+function planTicks(state: State): void {
+  const { room, port } = state;
+  const intervalMs = room.config.tickInterval * 1000;
+  const phase = Number.parseInt(port.hostId.slice(0, 8), 16) % intervalMs;
+  const next = () => {
+    const delay = intervalMs - ((room.clock.now() - phase + intervalMs) % intervalMs);
+    state.cancelNext = room.clock.after(delay, () => {
+      next();
+      ask(state);
+    });
+  };
+  next();
+  const since = room.clock.now() - (room.evidenceAt.get(port.hostId) ?? 0);
+  if (since >= intervalMs) ask(state);
+}
+
+/** At most once in a while: what asks for ticks is an agent's word. */
+function soon(state: State): void {
+  if (state.over || state.cancelSoon !== undefined) return;
+  const wait = state.lastTickAt + measureTimes.growthMs - state.room.clock.now();
+  if (wait <= 0) {
+    ask(state);
+    return;
+  }
+  state.cancelSoon = state.room.clock.after(wait, () => {
+    state.cancelSoon = undefined;
+    ask(state);
+  });
+}
+
+function ask(state: State): void {
+  if (state.over) return;
+  if (state.asking || state.underWay !== undefined) {
+    state.again = true;
+    return;
+  }
+  const { room, port } = state;
+  if (room.memory.has(port.hostId)) {
+    sendTick(state);
+    return;
+  }
+  const host = room.registry.host(port.hostId);
+  if (host === undefined) return;
+  state.asking = true;
+  const recalled = room.lane(host.id).run(() => recall(room, host.id, host.akName));
+  void recalled.then(
+    () => {
+      state.asking = false;
+      if (!state.over) sendTick(state);
+    },
+    (error: unknown) => port.fail(notJudged(error)),
+  );
+}
+
+function sendTick(state: State): void {
+  const { room, port } = state;
+  const host = room.registry.host(port.hostId);
+  const waiters = state.waiters.splice(0);
+  if (host?.akPublic === undefined) {
+    // It attested before its key was kept; its next attestation is not far.
+    for (const settleOne of waiters) settleOne(false);
+    return;
+  }
+  const remembered = room.memory.get(host.id);
+  const known = remembered?.akName === host.akName ? remembered : undefined;
+  state.seq += 1;
+  const now = room.clock.now();
+  const tick = askTick(state.seq, host, known, room.config, now);
+  state.underWay = { tick, answered: false, waiters };
+  state.again = false;
+  state.lastTickAt = now;
+  state.cancelDeadline = room.clock.after(measureTimes.answerMs, () => {
+    if (state.underWay?.tick === tick && !state.underWay.answered) finish(state, false);
+  });
+  port.send(create(ServerMessageSchema, { message: { case: 'tick', value: tick.bytes } }));
+}
+
+function finish(state: State, came: boolean): void {
+  const waiters = state.underWay?.waiters ?? [];
+  state.cancelDeadline();
+  state.underWay = undefined;
+  for (const settleOne of waiters) settleOne(came);
+  if (state.again || state.waiters.length > 0) soon(state);
+}
+
+function fresh(state: State, withinMs: number): Promise<boolean> {
+  if (state.over) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const cancel = state.room.clock.after(withinMs, () => resolve(false));
+    state.waiters.push((came) => {
+      cancel();
+      resolve(came);
+    });
+    soon(state);
+  });
+}
+
+function takeEvidence(state: State, wire: TickEvidence): void {
+  const { underWay, port } = state;
+  // An answer to a tick whose time is over is nothing worse than late.
+  if (Number(wire.seq) < (underWay?.tick.seq ?? state.seq + 1)) return;
+  if (underWay === undefined || underWay.answered || Number(wire.seq) !== underWay.tick.seq) {
+    port.fail(new TouchmarkError('evidence_unexpected', `evidence ${wire.seq} was not asked for`));
+    return;
+  }
+  underWay.answered = true;
+  state.cancelDeadline();
+  const judged = state.room.lane(port.hostId).run(() => judgeEvidence(state, underWay, wire));
+  judged.then(
+    () => {
+      if (!state.over) finish(state, true);
+    },
+    (error: unknown) => refuse(state, error),
+  );
+}
+
+/** Evidence that cannot be believed, or written, counts as none: the host is not fresh before better comes. */
+function refuse({ room, port }: State, error: unknown): void {
+  room.evidenceAt.delete(port.hostId);
+  room.log.warn('evidence of a host was refused', { host_id: port.hostId, error: messageOf(error) });
+  port.standing();
+  port.fail(notJudged(error));
+}
+
+async function judgeEvidence(state: State, { tick }: UnderWay, wire: TickEvidence): Promise<void> {
+  const { room, port } = state;
+  const host = room.registry.host(port.hostId);
+  const ak = host && attestationKeyOf(host);
+  if (host === undefined || ak === undefined)
+    throw new TouchmarkError('evidence_unexpected', `host ${port.hostId} is not known any more`);
+  const evidence = evidenceFromWire(wire);
+  const verified = verifyTick(tick, evidence, host, ak, room.config);
+  const suspicions = clockSuspicions(tick.previous, verified.quote);
+  const known = suspicions.length > 0 ? undefined : tick.known;
+  if (!repeats(known, verified, room.clock.now())) {
+    const pull = (request: LogRequest) => pullPart(state, request);
+    const { wishes } = tick;
+    const settled = await settle(room, host, { verified, known, wishes, parts: evidence.parts, pull });
+    if ((await record(room, settled, suspicions)) === undefined) return;
+  } else if (known !== undefined) {
+    room.memory.set(host.id, { ...known, quote: verified.quote });
+    room.unwritten.add(host.id);
+  }
+  const wasFresh =
+    room.clock.now() - (room.evidenceAt.get(host.id) ?? 0) <= freshMs(room.config.tickInterval);
+  room.evidenceAt.set(host.id, room.clock.now());
+  if (!wasFresh) port.standing();
+  watchFreshness(state);
+}
+
+function pullPart(state: State, request: LogRequest): Promise<SentLogPart> {
+  const { room, port, underWay } = state;
+  return new Promise((resolve, reject) => {
+    if (underWay === undefined || state.over)
+      return reject(new TouchmarkError('evidence_late', 'the session ended before its evidence was whole'));
+    const late = () =>
+      underWay.pulling?.failed(
+        new TouchmarkError('evidence_late', `the ${request.log} did not come within its time`),
+      );
+    const cancel = room.clock.after(measureTimes.answerMs, late);
+    const settled = (act: () => void) => {
+      cancel();
+      delete underWay.pulling;
+      act();
+    };
+    underWay.pulling = {
+      done: (part) => settled(() => resolve(part)),
+      failed: (error) => settled(() => reject(error)),
+    };
+    const value = requestToWire(request);
+    port.send(create(ServerMessageSchema, { message: { case: 'logRequest', value: value as never } }));
+  });
+}
+
+function takePart({ underWay, port }: State, wire: WirePart): void {
+  const pulling = underWay?.pulling;
+  if (pulling === undefined) {
+    port.fail(new TouchmarkError('evidence_unexpected', 'a part of a log was not asked for'));
+    return;
+  }
+  try {
+    pulling.done(partFromWire(wire));
+  } catch (error) {
+    pulling.failed(error);
+  }
+}
+
+/** One timer at a time: when evidence grows old, the node's standing is looked at again. */
+function watchFreshness(state: State): void {
+  if (state.cancelStale !== undefined || state.over) return;
+  const { room, port } = state;
+  const last = room.evidenceAt.get(port.hostId);
+  if (last === undefined) return;
+  const left = last + freshMs(room.config.tickInterval) + 1 - room.clock.now();
+  state.cancelStale = room.clock.after(Math.max(1, left), () => {
+    state.cancelStale = undefined;
+    const newest = room.evidenceAt.get(port.hostId) ?? 0;
+    if (room.clock.now() - newest > freshMs(room.config.tickInterval)) port.standing();
+    else watchFreshness(state);
+  });
+}

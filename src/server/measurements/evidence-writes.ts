@@ -1,0 +1,117 @@
+/** What of a judgement goes into the archive: a record where something changed, and of the logs what is not there yet. */
+import { type LogKind, type LogPart, logKinds } from '../../measure/appraise/contract.js';
+import type { Condition, Write } from '../datastores/contract.js';
+import type { EvidenceRecord } from '../model.js';
+import { recordedLogs } from './archive.js';
+import { evidenceKey, newEvidenceId, pieceKey } from './archive-keys.js';
+import { measureLimits } from './limits.js';
+import { isUnexplained, type LogSet } from './memory.js';
+import type { Settled } from './settle.js';
+
+export interface EvidenceWrites {
+  readonly record: EvidenceRecord;
+  /** The logs as they lie in the archive afterwards. */
+  readonly set: LogSet;
+  readonly writes: readonly Write[];
+  readonly conditions: readonly Condition[];
+}
+
+/**
+ * @param before ID of the host's newest record
+ * @param replaces whether it goes, since this one shows all that it showed
+ */
+export function evidenceWrites(
+  settled: Settled,
+  before: string | undefined,
+  replaces: boolean,
+): EvidenceWrites {
+  const { hostId, verified, evidence, appraisal, inForce } = settled;
+  const set = setAfter(settled);
+  const id = newEvidenceId(evidence.at, before);
+  const record: EvidenceRecord = {
+    ...{ id, hostId, at: evidence.at, asked: verified.asked, boot: set.boot },
+    akPublic: base64(verified.akPublic),
+    attest: base64(verified.attest),
+    signature: base64(verified.signature),
+    bank: verified.quote.selection.bank,
+    pcrs: [...verified.quote.selection.pcrs],
+    pcrValues: hexValues(settled),
+    logs: logLengths(settled),
+    absent: absentReasons(evidence.logs),
+    policyId: inForce?.policy.id ?? '',
+    verdict: appraisal.verdict,
+    components: appraisal.explanation.components,
+  };
+  const pieces = logKinds.flatMap((kind) => piecesOf(settled, set, kind));
+  const writes: Write[] = [{ kind: 'evidence', key: evidenceKey(hostId, id), value: record }, ...pieces];
+  if (replaces && before !== undefined)
+    writes.push({ kind: 'evidence', key: evidenceKey(hostId, before), deleted: true });
+  // What another judgement of this host wrote meanwhile is not written over.
+  const conditions = pieces.map(({ key }): Condition => ({ kind: 'evidence_log', key, revision: 0 }));
+  return { record, set, writes, conditions };
+}
+
+/** Whether logs grew, or others came. */
+export function bringsLogs(settled: Settled): boolean {
+  return logKinds.some((kind) => wantedLength(settled, kind) > settled.set.stored[kind]);
+}
+
+function setAfter(settled: Settled): LogSet {
+  const { boot, stored: before } = settled.set;
+  const stored = { ...before };
+  for (const kind of logKinds) stored[kind] = Math.max(stored[kind], wantedLength(settled, kind));
+  return { boot, stored };
+}
+
+/** What quotes vouched for; of a log that explains nothing all of it, since the judgement rests on all of it. */
+function wantedLength({ evidence, appraisal, set }: Settled, kind: LogKind): number {
+  const part = evidence.logs[kind];
+  if (part.kind === 'absent') return 0;
+  const end = part.kind === 'bytes' ? part.offset + part.bytes.length : set.stored[kind];
+  if (isUnexplained(appraisal, kind)) return end;
+  return Math.min(end, confirmedLength(appraisal.confirmed, kind));
+}
+
+function confirmedLength(confirmed: Settled['appraisal']['confirmed'], kind: LogKind): number {
+  return confirmed[recordedLogs[kind]];
+}
+
+/** Of a set that goes on, a log is as long as all that is kept of it. */
+function logLengths(settled: Settled): EvidenceRecord['logs'] {
+  const { stored } = setAfter(settled);
+  const length = (kind: LogKind) => (settled.evidence.logs[kind].kind === 'absent' ? -1 : stored[kind]);
+  return { bootLog: length('boot-log'), userspaceLog: length('userspace-log'), imaList: length('ima-list') };
+}
+
+function piecesOf({ hostId, evidence, set }: Settled, after: LogSet, kind: LogKind) {
+  const part = evidence.logs[kind];
+  if (part.kind !== 'bytes') return [];
+  const from = set.stored[kind];
+  const pieces: Extract<Write, { kind: 'evidence_log'; value: unknown }>[] = [];
+  for (let at = from; at < after.stored[kind]; at += measureLimits.piece) {
+    const end = Math.min(at + measureLimits.piece, after.stored[kind]);
+    const data = base64(part.bytes.subarray(at - part.offset, end - part.offset));
+    pieces.push({ kind: 'evidence_log', key: pieceKey(hostId, after.boot, kind, at), value: { data } });
+  }
+  return pieces;
+}
+
+function absentReasons(logs: Readonly<Record<LogKind, LogPart>>): Record<string, string> {
+  const reasons = logKinds.flatMap((kind) => {
+    const part = logs[kind];
+    return part.kind === 'absent' ? [[kind, part.reason] as const] : [];
+  });
+  return Object.fromEntries(reasons);
+}
+
+function hexValues({ verified: { pcrValues } }: Settled): Record<string, string> {
+  const values = [...(pcrValues ?? [])].map(([index, value]) => [
+    String(index),
+    Buffer.from(value).toString('hex'),
+  ]);
+  return Object.fromEntries(values);
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+}

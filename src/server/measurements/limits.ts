@@ -1,0 +1,45 @@
+/** Bounds of what hosts may send of their logs, in bytes unless the name says otherwise; checked before anything is kept. */
+import type { LogKind } from '../../measure/appraise/contract.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const measureLimits = {
+  /** Most that is read of one log at a time: whole after a boot, what was added to it later. */
+  log: { 'boot-log': 2 * MIB, 'userspace-log': 2 * MIB, 'ima-list': 64 * MIB },
+  /** What comes with the quote, in one message of less than 1 MiB; the rest is asked for. */
+  first: { 'boot-log': 192 * KIB, 'userspace-log': 64 * KIB, 'ima-list': 512 * KIB },
+  /** One further part. */
+  part: 768 * KIB,
+  /** Parts of one evidence, so that nobody sends a log byte by byte. */
+  parts: 200,
+  /** Logs under way from all hosts together. */
+  underWay: 256 * MIB,
+  /** One record of the archive: 256 KiB in base64. */
+  piece: 192 * KIB,
+  /** What is kept of one host, boots and lists that nothing explains included. */
+  host: 512 * MIB,
+  /** From this size of an IMA list on, another thread judges. */
+  inline: 256 * KIB,
+  /** A reason that a host gives, in characters. */
+  reason: 200,
+} as const satisfies Record<string, number | Record<LogKind, number>>;
+
+export const measureTimes = {
+  /** In which a tick is to be answered, and each further part of a log. Milliseconds. */
+  answerMs: 15_000,
+  /** At most one tick in this time for growth or for somebody who asks. */
+  growthMs: 1000,
+  /** A long list that nothing explains is not read whole again before. */
+  unexplainedMs: 5 * 60_000,
+  /** Times of unchanged evidence are written this often, for all hosts at once. */
+  flushMs: 5 * 60_000,
+} as const;
+
+/**
+ * Milliseconds for which evidence says something about the present.
+ * @param tickInterval seconds
+ */
+export function freshMs(tickInterval: number): number {
+  return 2 * tickInterval * 1000 + measureTimes.answerMs;
+}

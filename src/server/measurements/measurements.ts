@@ -1,0 +1,109 @@
+/** Measuring: what hosts show is verified, judged, written and remembered here, at attestation and from then on. */
+import type { Node } from '../model.js';
+import { createArchive } from './archive.js';
+import { type AttachedSession, attachSession, type SessionPort } from './attached.js';
+import { type AttestationMeasuring, attestationMeasuring } from './attestation.js';
+import { byteBudget } from './byte-budget.js';
+import type { Measurements } from './contract.js';
+import { createJudge } from './judge.js';
+import { freshMs, measureLimits } from './limits.js';
+import { startEvidencePruner } from './pruner.js';
+import { quoteFlush } from './quote-flush.js';
+import { startRejudging } from './rejudge.js';
+import { hostLanes, type Room, type RoomDeps } from './room.js';
+
+/** The room as the rest of the server sees it. */
+export interface MeasurementRoom extends Measurements, AsyncDisposable {
+  readonly attestation: AttestationMeasuring;
+  /** From the hello of a session to its end, for an agent that answers ticks. */
+  attach(port: SessionPort): AttachedSession;
+  /** Whether there is evidence of late, where the policy in force takes identities away for the lack of it. */
+  isFresh(node: Pick<Node, 'hostId'>): boolean;
+  /** Judges anew whoever was judged under something else; resolves when that is done. */
+  rejudge(): Promise<void>;
+  prune(): Promise<void>;
+  /** Writes the times of unchanged evidence. */
+  flush(): Promise<void>;
+}
+
+export function createMeasurements(deps: RoomDeps): MeasurementRoom {
+  const judge = createJudge(deps.appraiser);
+  const base = {
+    ...deps,
+    ...{ judge, budget: byteBudget(measureLimits.underWay), archive: createArchive(deps.store) },
+    ...{ memory: new Map(), evidenceAt: new Map(), lane: hostLanes() },
+  };
+  const flush = quoteFlush(base);
+  const room: Room = { ...base, unwritten: flush };
+  const sessions = new Map<string, AttachedSession>();
+  const pruner = startEvidencePruner(room);
+  const rejudging = startRejudging(room);
+  const stopPolicies = room.policies.onChange(() => {
+    for (const session of sessions.values()) session.policyChanged();
+  });
+  // What was published, or ended, while the server was down.
+  void rejudging.all();
+  const stop = () => {
+    stopPolicies();
+    rejudging[Symbol.dispose]();
+    pruner[Symbol.dispose]();
+  };
+  return {
+    archive: room.archive,
+    attestation: attestationMeasuring(room),
+    attach(port) {
+      const session = attachSession(room, port);
+      sessions.get(port.hostId)?.[Symbol.dispose]();
+      sessions.set(port.hostId, session);
+      return withEnd(session, () => {
+        if (sessions.get(port.hostId) === session) sessions.delete(port.hostId);
+      });
+    },
+    isFresh: ({ hostId }) => isFresh(room, hostId),
+    rejudge: rejudging.all,
+    prune: pruner.prune,
+    flush: flush.flush,
+    current(hostId) {
+      const known = room.memory.get(hostId);
+      if (known !== undefined) {
+        const at = Math.max(known.record.at, room.evidenceAt.get(hostId) ?? 0);
+        return { record: { ...known.record, at }, appraisal: known.appraisal };
+      }
+      const record = room.registry.host(hostId)?.appraisal;
+      return record && { record };
+    },
+    lastEvidenceAt: (hostId) => room.evidenceAt.get(hostId) ?? 0,
+    isMeasured(hostId, digest) {
+      const known = room.memory.get(hostId);
+      return known !== undefined && deps.appraiser.isMeasured(known.state, digest);
+    },
+    tickNow: (hostId) => sessions.get(hostId)?.tickNow(),
+    freshEvidence: (hostId, withinMs) => sessions.get(hostId)?.fresh(withinMs) ?? Promise.resolve(false),
+    [Symbol.dispose]: stop,
+    async [Symbol.asyncDispose]() {
+      stop();
+      for (const session of sessions.values()) session[Symbol.dispose]();
+      await flush[Symbol.asyncDispose]();
+      await judge[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function withEnd(session: AttachedSession, ended: () => void): AttachedSession {
+  return {
+    ...session,
+    [Symbol.dispose]() {
+      ended();
+      session[Symbol.dispose]();
+    },
+  };
+}
+
+/** Silence never looks like health: where a policy is enforced, a node without recent evidence is served nothing. */
+function isFresh(room: Room, hostId: string | undefined): boolean {
+  const host = hostId === undefined ? undefined : room.registry.host(hostId);
+  if (host === undefined) return true;
+  if (room.policies.policyFor(host)?.policy.policy.mode !== 'enforce') return true;
+  const last = room.evidenceAt.get(host.id) ?? 0;
+  return room.clock.now() - last <= freshMs(room.config.tickInterval);
+}

@@ -1,0 +1,77 @@
+/** What is remembered of hosts between two judgements; all of it can be had again from the archive. */
+import type { Appraisal, BootState, LogKind } from '../../measure/appraise/contract.js';
+import type { PcrValues } from '../../tpm/pcr.js';
+import type { QuoteFacts } from '../../tpm/quote.js';
+import type { AppraisalRecord } from '../model.js';
+import type { InForce } from './contract.js';
+
+/** Where the logs of one boot are kept, and how much of each. */
+export interface LogSet {
+  /** `EvidenceRecord.boot`. */
+  readonly boot: string;
+  readonly stored: Readonly<Record<LogKind, number>>;
+}
+
+export interface Remembered {
+  /** Hex: what is remembered is of quotes by this key. */
+  readonly akName: string;
+  /** Of the newest quote. */
+  readonly quote: QuoteFacts;
+  readonly pcrValues: PcrValues | undefined;
+  readonly state: BootState;
+  readonly appraisal: Appraisal;
+  /** `at` is of the newest evidence, whether or not it was stored. */
+  readonly record: AppraisalRecord;
+  readonly inForce: InForce | undefined;
+  /** `judgementKey` of this judgement. */
+  readonly key: string;
+  readonly set: LogSet;
+  /** The newest record in the archive. */
+  readonly evidenceId: string;
+  /** Unix milliseconds of the last time that all logs were read from their beginning. */
+  readonly wholeAt: number;
+}
+
+/** Equal for two moments at which the same evidence is judged alike. */
+export function judgementKey(inForce: InForce | undefined, at: number): string {
+  if (inForce === undefined) return '';
+  const { group, policy } = inForce;
+  const open = policy.next.map(({ from, until }) => (from <= at && at < until ? '1' : '0')).join('');
+  return `${policy.id}/${open}/${group.name}/${maintenanceEnd(inForce, at)}`;
+}
+
+/** When the maintenance that is under way ends, back-to-back windows as one; 0: none is. */
+export function maintenanceEnd(inForce: InForce | undefined, at: number): number {
+  let end = 0;
+  const windows = [...(inForce?.group.maintenance ?? [])].sort((a, b) => a.from - b.from);
+  for (const { from, until } of windows) {
+    if (from <= Math.max(at, end) && until > at && (from <= at || end > 0)) end = Math.max(end, until);
+  }
+  return end;
+}
+
+/** Whether evidence of this quote goes on from what is remembered. */
+export function goesOn(
+  known: Remembered | undefined,
+  akName: string,
+  quote: QuoteFacts,
+): known is Remembered {
+  return (
+    known !== undefined &&
+    known.akName === akName &&
+    known.quote.selection.bank === quote.selection.bank &&
+    known.state.resetCount === quote.resetCount &&
+    known.state.restartCount <= quote.restartCount
+  );
+}
+
+/** Registers that the logs explained before and explain no more. */
+export function losesExplanation(before: Appraisal, now: Appraisal): boolean {
+  const explained = new Set(before.explanation.pcrs.filter((pcr) => pcr.explained).map(({ pcr }) => pcr));
+  return now.explanation.pcrs.some(({ pcr, explained: still }) => !still && explained.has(pcr));
+}
+
+/** Whether a log is there that does not explain its registers: only another list, or another quote, changes that. */
+export function isUnexplained(appraisal: Appraisal, kind: LogKind): boolean {
+  return appraisal.explanation.pcrs.some(({ from, explained }) => from === kind && !explained);
+}

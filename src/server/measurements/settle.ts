@@ -1,0 +1,137 @@
+/**
+ * From a verified quote to a judgement: gather the logs that belong to it, see which boot they go on from, judge, and when
+ * the logs stop explaining what they explained before, read them once more from the beginning and judge that.
+ */
+
+import { randomBytes } from 'node:crypto';
+import type { LogWish, SentLogPart } from '../../attest/logs.js';
+import { type Appraisal, type BootState, type Evidence, logKinds } from '../../measure/appraise/contract.js';
+import { readLog } from './archive.js';
+import { type CollectedLogs, collectLogs, joined, type PullPart, wishesFor } from './collect.js';
+import type { InForce } from './contract.js';
+import { needsWhole } from './judge.js';
+import { goesOn, type LogSet, losesExplanation, type Remembered } from './memory.js';
+import type { Judgee, Room, VerifiedQuote } from './room.js';
+
+/** What came, and what was known when it was asked for. */
+export interface Received {
+  readonly verified: VerifiedQuote;
+  /** As of the moment at which the wishes went out: the parts begin where it ends. */
+  readonly known: Remembered | undefined;
+  readonly wishes: readonly LogWish[];
+  readonly parts: readonly SentLogPart[];
+  readonly pull: PullPart;
+}
+
+/** Evidence with its judgement, not written yet. */
+export interface Settled {
+  readonly hostId: string;
+  readonly verified: VerifiedQuote;
+  /** Logs as they are to be kept: increments of `set`, or whole ones of a new set. */
+  readonly evidence: Evidence;
+  readonly appraisal: Appraisal;
+  readonly inForce: InForce | undefined;
+  /** Where the logs are kept: what is there that these go on from, or a new place with nothing in it. */
+  readonly set: LogSet;
+  readonly wholeAt: number;
+}
+
+/** @throws TouchmarkError `evidence_invalid`, `evidence_busy`, `evidence_unjudged`, and what `pull` throws */
+export async function settle(room: Room, host: Judgee, received: Received): Promise<Settled> {
+  const { verified, parts, pull, wishes } = received;
+  const known = goesOn(received.known, verified.akName, verified.quote) ? received.known : undefined;
+  const collection = { wishes, parts, pull, budget: room.budget, sameBoot: known !== undefined };
+  const logs = await collectLogs(collection);
+  const settled = await judgeLogs(room, host, verified, logs, known);
+  if (known === undefined || !losesExplanation(known.appraisal, settled.appraisal)) return settled;
+  return judgeLogs(room, host, verified, await readAnew(room, received), undefined);
+}
+
+/** Every log from its beginning, whatever the host was said to hold. */
+function readAnew(room: Room, { pull, parts }: Received): Promise<CollectedLogs> {
+  const none = new Uint8Array();
+  const again = parts.map(
+    (part): SentLogPart =>
+      part.state === 'absent' || part.state === 'unreadable'
+        ? part
+        : { ...part, state: 'present', offset: 0, data: none, remaining: 1 },
+  );
+  const wishes = wishesFor(undefined);
+  return collectLogs({ wishes, parts: again, pull, budget: room.budget, sameBoot: false });
+}
+
+/** Goes on from what is remembered where that is possible, and judges whole logs where it is not. */
+async function judgeLogs(
+  room: Room,
+  host: Judgee,
+  verified: VerifiedQuote,
+  logs: CollectedLogs,
+  known: Remembered | undefined,
+): Promise<Settled> {
+  const inForce = room.policies.policyFor(host);
+  const at = room.clock.now();
+  const settled = (evidence: Evidence, appraisal: Appraisal, goneOn: LogSet | undefined): Settled => {
+    const wholeAt = goneOn === undefined || known === undefined ? at : known.wholeAt;
+    const set = goneOn ?? newSet(verified, at);
+    return { hostId: host.id, verified, evidence, appraisal, inForce, set, wholeAt };
+  };
+  const judge = (evidence: Evidence, state: BootState | undefined) =>
+    room.judge.judge(evidence, state, inForce?.policy);
+  const evidence = evidenceOf(verified, logs, at);
+  if (known === undefined) return settled(evidence, await judge(evidence, undefined), undefined);
+  if (beginsAnew(logs, known.set)) {
+    const whole = evidenceOf(verified, await wholeLogs(room, host.id, logs, known), at);
+    return settled(whole, await judge(whole, undefined), undefined);
+  }
+  try {
+    return settled(evidence, await judge(evidence, known.state), known.set);
+  } catch (error) {
+    if (!needsWhole(error)) throw error;
+    const whole = evidenceOf(verified, await wholeLogs(room, host.id, logs, known), at);
+    return settled(evidence, await judge(whole, undefined), known.set);
+  }
+}
+
+/** The counters of a chip come again after TPM2_Clear: what is kept of two boots must not. */
+function newSet({ quote: { resetCount, restartCount } }: VerifiedQuote, at: number): LogSet {
+  const epoch = `${at.toString(16)}${randomBytes(3).toString('hex')}`;
+  const stored = { 'boot-log': 0, 'userspace-log': 0, 'ima-list': 0 };
+  return { boot: `${resetCount}-${restartCount}-${epoch}`, stored };
+}
+
+function evidenceOf({ quote, pcrValues }: VerifiedQuote, logs: CollectedLogs, at: number): Evidence {
+  return { at, quote, ...(pcrValues === undefined ? {} : { pcrValues }), logs };
+}
+
+/** A log that comes from its beginning may be another one than that which is kept. */
+function beginsAnew(logs: CollectedLogs, set: LogSet): boolean {
+  return logKinds.some((kind) => {
+    const part = logs[kind];
+    return part.kind === 'bytes' && part.offset === 0 && set.stored[kind] > 0;
+  });
+}
+
+/** What is kept, up to where quotes vouched for it, with what came now behind it. */
+async function wholeLogs(
+  room: Room,
+  hostId: string,
+  logs: CollectedLogs,
+  { state, set, evidenceId }: Remembered,
+): Promise<CollectedLogs> {
+  const { bootLog, userspaceLog, imaList } = state.confirmed;
+  const ends = {
+    'boot-log': Math.max(bootLog, set.stored['boot-log']),
+    'userspace-log': userspaceLog,
+    'ima-list': imaList,
+  };
+  const whole = { ...logs };
+  for (const kind of logKinds) {
+    const part = logs[kind];
+    if (part.kind === 'absent' || (part.kind === 'bytes' && part.offset === 0)) continue;
+    const end = part.kind === 'bytes' ? part.offset : ends[kind];
+    const before = await readLog(room.store, { id: evidenceId, hostId, boot: set.boot }, kind, end);
+    const added = part.kind === 'bytes' ? part.bytes : new Uint8Array();
+    whole[kind] = { kind: 'bytes', offset: 0, bytes: joined([before, added], before.length + added.length) };
+  }
+  return whole;
+}

@@ -1,0 +1,138 @@
+/** One question of a session and the verification of its answer: nonce, deadline, key, clock. */
+import { createHash, randomBytes } from 'node:crypto';
+import { authenticatedValues } from '../../attest/evidence.js';
+import type { LogWish } from '../../attest/logs.js';
+import { NONCE_SIZE, tickExtraData } from '../../attest/transcript.js';
+import { hasCode } from '../../errors.js';
+import type { ClockInfo } from '../../tpm/attest.js';
+import { compareClocks } from '../../tpm/clocks.js';
+import type { PcrValues } from '../../tpm/pcr.js';
+import { parsePublic, type TpmPublic } from '../../tpm/public.js';
+import { type QuoteFacts, verifyQuote } from '../../tpm/quote.js';
+import { sameBytes } from '../../tpm/quote-checks.js';
+import type { Host, QuoteRecord, Reason } from '../model.js';
+import { wishesFor } from './collect.js';
+import { measureTimes } from './limits.js';
+import { goesOn, isUnexplained, type Remembered } from './memory.js';
+import type { MeasurementConfig, VerifiedQuote } from './room.js';
+import { encodeTick, type SessionEvidence } from './wire.js';
+
+/** A tick that is on its way, with what was known when it went out: its answer is held against that. */
+export interface AskedTick {
+  readonly seq: number;
+  readonly nonce: Uint8Array;
+  /** As it goes onto the wire: the quote is bound to exactly these. */
+  readonly bytes: Uint8Array;
+  /** Unix milliseconds. */
+  readonly deadline: number;
+  readonly wishes: readonly LogWish[];
+  readonly known: Remembered | undefined;
+  /** The newest quote of the host: one that is made for this tick comes later. */
+  readonly previous: ClockInfo | undefined;
+}
+
+export function askTick(
+  seq: number,
+  host: Host,
+  known: Remembered | undefined,
+  { bank, pcrs }: Pick<MeasurementConfig, 'bank' | 'pcrs'>,
+  now: number,
+): AskedTick {
+  const nonce = new Uint8Array(randomBytes(NONCE_SIZE));
+  const deadline = now + measureTimes.answerMs;
+  const wishes = wishesFor(known?.state).map((wish) =>
+    isPointless(wish, known) ? { ...wish, maxBytes: 1 } : wish,
+  );
+  const bytes = encodeTick({ seq, nonce, bank, pcrs, wishes, deadline });
+  return { seq, nonce, bytes, deadline, wishes, known, previous: newestQuote(host, known) };
+}
+
+/** A list that explains nothing is not sent with every quote: it is read again when the registers changed. */
+function isPointless({ log }: LogWish, known: Remembered | undefined): boolean {
+  return log === 'ima-list' && known !== undefined && isUnexplained(known.appraisal, 'ima-list');
+}
+
+export function newestQuote(host: Host | undefined, known: Remembered | undefined): ClockInfo | undefined {
+  if (known !== undefined) return known.quote;
+  return host?.lastQuote === undefined ? undefined : clockOf(host.lastQuote);
+}
+
+function clockOf({ clock, resetCount, restartCount, safe }: QuoteRecord): ClockInfo {
+  return { clock: BigInt(clock), resetCount, restartCount, safe };
+}
+
+const parsedKeys = new WeakMap<Host, TpmPublic>();
+
+/** A host's record is another object whenever anything of it changed. */
+export function attestationKeyOf(host: Host): TpmPublic | undefined {
+  if (host.akPublic === undefined) return undefined;
+  const key = parsedKeys.get(host) ?? parsePublic(Buffer.from(host.akPublic, 'base64'));
+  parsedKeys.set(host, key);
+  return key;
+}
+
+/**
+ * Every check of a quote, by the key of this host's record and for this very tick. Does NOT establish what the registers
+ * mean; that nonce and deadline are still good is the session's affair.
+ * @throws TouchmarkError `quote_*`
+ */
+export function verifyTick(
+  tick: AskedTick,
+  evidence: SessionEvidence,
+  host: Host,
+  ak: TpmPublic,
+  { bank, pcrs }: Pick<MeasurementConfig, 'bank' | 'pcrs'>,
+): VerifiedQuote {
+  const { attest, signature } = evidence;
+  const extraData = tickExtraData(tick.nonce, tick.bytes);
+  const quote = verifyQuote({ attest, signature, ak, expected: { extraData, selection: { bank, pcrs } } });
+  const hash = createHash('sha256').update(tick.bytes).digest();
+  return {
+    ...{ akName: host.akName, attest, signature, quote },
+    akPublic: Buffer.from(host.akPublic ?? '', 'base64'),
+    asked: { by: 'tick', nonce: base64(tick.nonce), hash: base64(hash) },
+    pcrValues: valuesOf(evidence, quote, tick.known),
+  };
+}
+
+/** Hints count only if they give the quoted digest; those that are left out are those of the same digest before. */
+function valuesOf(
+  { pcrValues }: SessionEvidence,
+  quote: QuoteFacts,
+  known: Remembered | undefined,
+): PcrValues | undefined {
+  if (pcrValues.length === 0) {
+    return known !== undefined && sameBytes(known.quote.pcrDigest, quote.pcrDigest)
+      ? known.pcrValues
+      : undefined;
+  }
+  try {
+    return authenticatedValues(pcrValues, quote);
+  } catch (error) {
+    if (hasCode(error, 'quote_pcr_values')) return undefined;
+    throw error;
+  }
+}
+
+/** What counters and clock say against a host, held against the newest quote from before it was asked. */
+export function clockSuspicions(previous: ClockInfo | undefined, quote: QuoteFacts): Reason[] {
+  if (previous === undefined) return [];
+  const { verdict, reason } = compareClocks(previous, quote);
+  return verdict === 'cleared-or-cloned' ? [{ code: 'cloned-or-cleared', message: reason }] : [];
+}
+
+/**
+ * Whether a quote can be answered without reading a list that explains nothing once more: the registers are as they were,
+ * or the list is long and was read a moment ago. What was said of the host stays said.
+ */
+export function repeats(known: Remembered | undefined, verified: VerifiedQuote, now: number): boolean {
+  if (!goesOn(known, verified.akName, verified.quote)) return false;
+  if (!isUnexplained(known.appraisal, 'ima-list')) return false;
+  if (sameBytes(known.quote.pcrDigest, verified.quote.pcrDigest)) return true;
+  const long = known.set.stored['ima-list'] > 2 * 1024 * 1024;
+  return long && now - known.wholeAt < measureTimes.unexplainedMs;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+}
