@@ -1,37 +1,81 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml';
 import type { Problem } from '../config/problem.js';
 import { messageOf } from '../errors.js';
+import { kinds } from '../measure/policy/check.js';
 import { nearest } from '../nearest.js';
-import { type EntryManifest, entryFields, text } from './entry-fields.js';
+import type { EntryManifest } from './entry-fields.js';
+import { readEntry } from './manifest-entry.js';
+import { examinePlain, type ObjectManifest, readObject } from './manifest-object.js';
 
-const fields: Readonly<Record<string, { read: (value: unknown) => unknown; missing?: unknown }>> = {
-  kind: { read: text },
-  ...entryFields,
-};
+export type Complain = (offset: number, message: string) => void;
 
-type Complain = (offset: number, message: string) => void;
+export interface Manifests {
+  readonly entries: EntryManifest[];
+  readonly objects: ObjectManifest[];
+  readonly problems: Problem[];
+}
+
+/** From here on a file that is JSON is not read as YAML, whose reader keeps the place of every word. */
+const LARGE = 512 * 1024;
+const allKinds = ['Entry', ...kinds];
 
 /**
- * Reads all documents of a file, YAML or JSON, each one `kind: Entry` or a list of such; every problem is collected, each
+ * Reads all documents of a file, YAML or JSON, each one a manifest or a list of such; every problem is collected, each
  * with its place. What YAML can say beyond JSON, anchors and tags, is refused: a manifest says what it means where it
  * means it, and nothing grows while it is read.
  */
-export function readManifest(
-  file: string,
-  source: string,
-): { entries: EntryManifest[]; problems: Problem[] } {
+export function readManifest(file: string, source: string): Manifests {
+  const read: Manifests = { entries: [], objects: [], problems: [] };
   const lines = new LineCounter();
-  const problems: Problem[] = [];
-  const entries: EntryManifest[] = [];
   const complain: Complain = (offset, message) => {
     const { line, col } = lines.linePos(offset);
-    problems.push({ file, line: Math.max(1, line), column: Math.max(1, col), message });
+    read.problems.push({ file, line: Math.max(1, line), column: Math.max(1, col), message });
   };
-  for (const root of rootsOf(source, lines, complain)) {
-    for (const item of isSeq(root) ? root.items : [root]) readEntry(item as Node, complain, entries);
+  const plain = source.length >= LARGE ? largeObjects(source) : undefined;
+  if (plain !== undefined) {
+    const first = (message: string) => read.problems.push({ file, line: 1, column: 1, message });
+    for (const value of plain) examinePlain(value, first, read.objects);
+    return read;
   }
-  problems.sort((a, b) => a.line - b.line || a.column - b.column);
-  return { entries, problems };
+  for (const root of rootsOf(source, lines, complain)) {
+    for (const item of isSeq(root) ? root.items : [root]) readOne(item as Node, complain, read);
+  }
+  read.problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  return read;
+}
+
+/** The objects of a file of JSON; undefined for what is none, or holds entries too. */
+function largeObjects(source: string): unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(source);
+    const items: unknown[] = Array.isArray(value) ? value : [value];
+    return items.every(isObjectOfOurs) ? items : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isObjectOfOurs(value: unknown): boolean {
+  const kind = (value as { kind?: unknown } | null)?.kind;
+  return kinds.some((known) => known === kind);
+}
+
+function readOne(item: Node, complain: Complain, into: Manifests): void {
+  const start = item?.range?.[0] ?? 0;
+  if (!isMap(item)) {
+    complain(start, 'a manifest is a mapping that begins with kind: Entry, or another kind');
+    return;
+  }
+  const kind = item.get('kind');
+  if (kind === undefined || kind === 'Entry') readEntry(item, complain, into.entries);
+  else if (kinds.some((known) => known === kind)) readObject(item, complain, into.objects);
+  else {
+    const pair = item.items.find(({ key }) => isScalar(key) && key.value === 'kind');
+    const words = `${allKinds.slice(0, -1).join(', ')} or ${allKinds.at(-1)}`;
+    const written = JSON.stringify(kind) ?? 'nothing';
+    const place = (pair?.key as Node | undefined)?.range?.[0] ?? start;
+    complain(place, `kind must be ${words}, not ${written}${nearest(String(kind), allKinds)}`);
+  }
 }
 
 /** What the documents hold, those left out that are broken or empty. */
@@ -65,55 +109,6 @@ function refuseAliases(root: Node, complain: Complain): boolean {
   return good;
 }
 
-/** One mapping; nothing is added to `into` unless all of it is good. */
-function readEntry(map: Node, complain: Complain, into: EntryManifest[]): void {
-  const start = map?.range?.[0] ?? 0;
-  if (!isMap(map)) {
-    complain(start, 'a manifest is a mapping that begins with kind: Entry');
-    return;
-  }
-  let good = true;
-  const bad: Complain = (offset, message) => {
-    good = false;
-    complain(offset, message);
-  };
-  const values = new Map<string, unknown>();
-  const written = new Set<string>();
-  for (const { key, value } of map.items) {
-    const name = isScalar(key) ? String(key.value) : '';
-    const offset = (key as Node).range?.[0] ?? start;
-    written.add(name);
-    readField(name, value, values, (message) => bad(offset, message));
-  }
-  const kind = values.get('kind');
-  if (kind !== undefined && kind !== 'Entry') bad(start, `kind must be Entry, not ${JSON.stringify(kind)}`);
-  for (const [name, { missing }] of Object.entries(fields)) {
-    if (written.has(name)) continue;
-    if (missing === undefined) bad(start, `${name} is missing`);
-    values.set(name, missing);
-  }
-  values.delete('kind');
-  if (good) into.push(Object.fromEntries(values) as unknown as EntryManifest);
-}
-
-function readField(
-  name: string,
-  value: unknown,
-  into: Map<string, unknown>,
-  bad: (message: string) => void,
-): void {
-  const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
-  if (!field) {
-    bad(`unknown field ${JSON.stringify(name)}${nearest(name, Object.keys(fields))}`);
-    return;
-  }
-  try {
-    into.set(name, field.read(plain(value)));
-  } catch (error) {
-    bad(`${name}: ${messageOf(error)}`);
-  }
-}
-
-function plain(value: unknown): unknown {
+export function plain(value: unknown): unknown {
   return isAlias(value) ? undefined : (value as { toJSON(): unknown } | null)?.toJSON();
 }

@@ -60,15 +60,15 @@ jwtSvidTtl: -1
   const places = problems.map((line) => line.split(': ')[0]);
   assert.deepEqual(places, [
     ...['w.yaml:1:1', 'w.yaml:2:1', 'w.yaml:3:1', 'w.yaml:4:1', 'w.yaml:6:1', 'w.yaml:7:1'],
-    ...['w.yaml:9:1', 'w.yaml:9:1', 'w.yaml:9:1', 'w.yaml:9:1', 'w.yaml:11:3', 'w.yaml:16:1', 'w.yaml:17:1'],
+    ...['w.yaml:9:1', 'w.yaml:11:3', 'w.yaml:16:1', 'w.yaml:17:1'],
   ]);
   const has = (line: string) => assert.ok(problems.includes(line), `${line}\nin\n${problems.join('\n')}`);
   has('w.yaml:1:1: spiffeId is missing');
   has('w.yaml:2:1: unknown field "spiffeID"; did you mean "spiffeId"?');
   has('w.yaml:6:1: x509SvidTtl: must be a whole number of seconds');
   has('w.yaml:7:1: admin: must be true or false');
-  has('w.yaml:9:1: kind must be Entry, not "Policy"');
-  has('w.yaml:11:3: a manifest is a mapping that begins with kind: Entry');
+  has('w.yaml:9:1: kind must be Entry, MeasurementPolicy, ReferenceSet or HostGroup, not "Policy"');
+  has('w.yaml:11:3: a manifest is a mapping that begins with kind: Entry, or another kind');
   has('w.yaml:16:1: selectors: at least one is needed');
   has('w.yaml:17:1: jwtSvidTtl: must be a whole number of seconds');
 });

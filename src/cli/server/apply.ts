@@ -2,13 +2,22 @@ import { formatProblem, type Problem } from '../../config/problem.js';
 import { TouchmarkError } from '../../errors.js';
 import { formatSelector } from '../../spiffe/selector.js';
 import type { Status } from '../../wire/gen/spire/types_pb.js';
+import {
+  type ApplyObjectsResponse,
+  ApplyObjectsResponseSchema,
+  type ObjectChange,
+  ObjectChange_Change,
+} from '../../wire/gen/touchmark/measure/v1/measure_pb.js';
 import type { EntryManifest } from '../entry-fields.js';
-import { readManifest } from '../manifest.js';
+import { type Manifests, readManifest } from '../manifest.js';
+import type { ObjectManifest } from '../manifest-object.js';
 import { readText } from '../read-file.js';
 import type { Flag, Verb, VerbContext } from '../verb.js';
 import { declaredTwice, type Plan, planEntries } from './apply-plan.js';
-import { allPages, failures, remarks, type ServerApi, serverFlags, withServer } from './connect.js';
+import { allPages, failures, json, remarks, type ServerApi, serverFlags, withServer } from './connect.js';
 import { entryMessage } from './entry-message.js';
+import { allowedWithdrawal, applyObjects, withdrawalFlags } from './measure-calls.js';
+import { changeLine, impactText } from './measure-view.js';
 
 const fileFlag: Flag = {
   name: 'f',
@@ -21,10 +30,13 @@ const apply: Verb = {
   name: 'apply',
   summary: 'Make the server have what manifests declare; doing it again changes nothing.',
   example: 'touchmark-server apply -f workloads.yaml',
-  flags: [fileFlag, ...serverFlags],
+  flags: [fileFlag, ...withdrawalFlags, ...serverFlags],
   run: (context) =>
     withServer(context, async (api) => {
-      const plan = await planOf(context, api);
+      const declared = await manifestsOf(context);
+      const plan = await planOf(api, declared.entries);
+      // First what the brake may hold: then nothing has been changed.
+      const measure = await measured(context, api, declared.objects, false);
       const failed = [
         ...(await inBatches(plan.create, async (rows) => {
           const entries = rows.map((row) => entryMessage('', row));
@@ -35,7 +47,7 @@ const apply: Verb = {
           return told(context, (await api.entry.batchUpdateEntry({ entries })).results);
         })),
       ];
-      report(context, plan, failed.length === 0 ? 'applied' : 'partly applied');
+      report(context, plan, measure, failed.length === 0 ? 'applied' : 'partly applied');
       if (failed.length > 0) throw new TouchmarkError('request_refused', failed.join('\n'));
       return 0;
     }),
@@ -48,9 +60,11 @@ const diff: Verb = {
   flags: [fileFlag, ...serverFlags],
   run: (context) =>
     withServer(context, async (api) => {
-      const plan = await planOf(context, api);
-      report(context, plan, 'planned');
-      return plan.create.length + plan.update.length > 0 ? 1 : 0;
+      const declared = await manifestsOf(context);
+      const plan = await planOf(api, declared.entries);
+      const measure = await measured(context, api, declared.objects, true);
+      report(context, plan, measure, 'planned');
+      return plan.create.length + plan.update.length + changedObjects(measure).length > 0 ? 1 : 0;
     }),
 };
 
@@ -67,8 +81,25 @@ async function inBatches<T>(rows: readonly T[], send: (rows: T[]) => Promise<str
   return failed;
 }
 
-async function planOf(context: VerbContext, api: ServerApi): Promise<Plan> {
-  const manifests = await manifestsOf(context);
+/** Policies, reference sets and groups; undefined when none is declared. */
+async function measured(
+  context: VerbContext,
+  api: ServerApi,
+  objects: readonly ObjectManifest[],
+  dryRun: boolean,
+): Promise<ApplyObjectsResponse | undefined> {
+  if (objects.length === 0) return undefined;
+  const manifests = objects.map(({ written }) => written);
+  const allowed = dryRun ? {} : allowedWithdrawal(context.flags);
+  return applyObjects(context, api, manifests, { dryRun, ...allowed });
+}
+
+function changedObjects(measure: ApplyObjectsResponse | undefined): ObjectChange[] {
+  return measure?.changes.filter(({ change }) => change !== ObjectChange_Change.UNCHANGED) ?? [];
+}
+
+async function planOf(api: ServerApi, manifests: readonly EntryManifest[]): Promise<Plan> {
+  if (manifests.length === 0) return { create: [], update: [], unchanged: 0 };
   const existing = await allPages(async (pageToken) => {
     const page = await api.entry.listEntries({ pageSize: 500, pageToken });
     return [page.entries, page.nextPageToken];
@@ -77,29 +108,43 @@ async function planOf(context: VerbContext, api: ServerApi): Promise<Plan> {
 }
 
 /** All files are read before anything is sent, so that a mistake in the last one changes nothing. */
-async function manifestsOf(context: VerbContext): Promise<EntryManifest[]> {
+async function manifestsOf(context: VerbContext): Promise<Pick<Manifests, 'entries' | 'objects'>> {
   const problems: Problem[] = [];
   const entries: EntryManifest[] = [];
+  const objects: ObjectManifest[] = [];
   for (const file of context.flags.strings('f')) {
     const source = await readText(context, file);
     const read = readManifest(file, source);
     problems.push(...read.problems);
     entries.push(...read.entries);
+    objects.push(...read.objects);
   }
   const lines = [...problems.map(formatProblem), ...declaredTwice(entries)];
   if (lines.length > 0) throw new TouchmarkError('data_invalid', lines.join('\n'));
-  return entries;
+  return { entries, objects };
 }
 
-function report({ out }: VerbContext, plan: Plan, word: string): void {
+function report(
+  { out }: VerbContext,
+  plan: Plan,
+  measure: ApplyObjectsResponse | undefined,
+  word: string,
+): void {
   const name = (row: EntryManifest) => `${row.spiffeId} (${row.selectors.map(formatSelector).join(', ')})`;
+  const objects = changedObjects(measure);
+  const created = objects.filter(({ change }) => change === ObjectChange_Change.CREATED).length;
+  const create = plan.create.length + created;
+  const update = plan.update.length + objects.length - created;
+  const unchanged = plan.unchanged + (measure?.changes.length ?? 0) - objects.length;
   const lines = [
+    ...objects.map(changeLine),
     ...plan.create.map((row) => `+ ${name(row)}`),
     ...plan.update.flatMap((row) => [
       `~ ${name(row.manifest)}`,
       ...row.changes.map((change) => `    ${change}`),
     ]),
-    `${word}: ${plan.create.length} to create, ${plan.update.length} to change, ${plan.unchanged} as declared`,
+    ...(objects.length === 0 ? [] : [impactText(measure?.impact)]),
+    `${word}: ${create} to create, ${update} to change, ${unchanged} as declared`,
   ];
   out.result({
     pretty: lines.join('\n'),
@@ -111,7 +156,8 @@ function report({ out }: VerbContext, plan: Plan, word: string): void {
         spiffeId: row.manifest.spiffeId,
         changes: row.changes,
       })),
-      unchanged: plan.unchanged,
+      unchanged,
+      ...(measure === undefined ? {} : { measurement: json(ApplyObjectsResponseSchema, measure) }),
     },
   });
 }

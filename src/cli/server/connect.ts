@@ -17,6 +17,7 @@ import type { SPIFFEID, Status } from '../../wire/gen/spire/types_pb.js';
 import { Audit } from '../../wire/gen/touchmark/audit/v1/audit_pb.js';
 import { Evidence } from '../../wire/gen/touchmark/evidence/v1/evidence_pb.js';
 import { Host } from '../../wire/gen/touchmark/host/v1/host_pb.js';
+import { Measurement } from '../../wire/gen/touchmark/measure/v1/measure_pb.js';
 import { boundedClient, unreachable } from '../call-defaults.js';
 import { instancePath } from '../instance.js';
 import type { Flag, VerbContext } from '../verb.js';
@@ -50,6 +51,7 @@ export interface ServerApi {
   readonly host: RpcClient<typeof Host>;
   readonly localAuthority: RpcClient<typeof LocalAuthority>;
   readonly logger: RpcClient<typeof Logger>;
+  readonly measurement: RpcClient<typeof Measurement>;
   readonly svid: RpcClient<typeof SVID>;
   readonly trustDomain: RpcClient<typeof TrustDomain>;
 }
@@ -71,6 +73,7 @@ export async function withServer<T>(context: VerbContext, use: (api: ServerApi) 
       host: client(Host),
       localAuthority: client(LocalAuthority),
       logger: client(Logger),
+      measurement: client(Measurement),
       svid: client(SVID),
       trustDomain: client(TrustDomain),
     });

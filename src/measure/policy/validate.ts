@@ -1,5 +1,6 @@
 /** The shape of manifests, by their schemas; and what the validator says, in the words of the people who wrote them. */
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { createRequire } from 'node:module';
+import type { Ajv2020 as Ajv, ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
 import { nearest } from '../../nearest.js';
 import type { MeasurementObject } from './model.js';
 import type { ManifestProblem } from './problem.js';
@@ -11,6 +12,8 @@ type Kind = MeasurementObject['kind'];
 const MANY_PARTS = 5_000;
 
 const validators = new Map<string, ValidateFunction>();
+/** Loaded with the first manifest: every command line verb would wait for it otherwise. */
+const require = createRequire(import.meta.url);
 
 /**
  * Fills in what was left out, in place, and says what is wrong with the shape.
@@ -27,6 +30,7 @@ function validatorOf(kind: Kind, allErrors: boolean): ValidateFunction {
   const key = `${kind} ${allErrors}`;
   const known = validators.get(key);
   if (known !== undefined) return known;
+  const { Ajv2020 } = require('ajv/dist/2020.js') as { Ajv2020: typeof Ajv };
   const ajv = new Ajv2020({ allErrors, useDefaults: true, verbose: true, strict: true, ownProperties: true });
   const validate = ajv.compile(schemas[kind]);
   validators.set(key, validate);
