@@ -180,7 +180,7 @@ function newResolutions(before: Assignments, after: Assignments): Assignments['g
 
 /** Conditional on the heads being what was weighed. */
 async function write(
-  { store, clock, policies }: PublisherDeps,
+  { store, clock }: PublisherDeps,
   { changes, put }: Proposal,
   resolutions: Assignments['groups'],
   { by }: PublishOptions,
@@ -188,11 +188,11 @@ async function write(
   const at = clock.now();
   const writes: Write[] = [];
   const conditions: Condition[] = [];
-  for (const { kind, name, change, hash } of changes) {
+  for (const { kind, name, change, hash, hashBefore } of changes) {
     if (change === 'unchanged') continue;
     const key = headKey({ kind, name });
     const head = await store.get('measure_head', key);
-    if ((head?.value.hash ?? '') !== (policies.shelf.heads.get(key) ?? '')) {
+    if ((head?.value.hash ?? '') !== hashBefore) {
       throw new TouchmarkError('write_contended', `${kind} ${name} was changed meanwhile`);
     }
     conditions.push({ kind: 'measure_head', key, revision: head?.revision ?? 0 });
