@@ -5,6 +5,7 @@ import type { Digest } from '../policy/model.js';
 import { KERNEL_PCR } from '../uki/pcr11.js';
 import type { SeenEvent, SeenEvents } from './boot-events.js';
 import type { StartedUkis } from './boot-ukis.js';
+import { commandLine } from './command-lines.js';
 import type { Compiled } from './compile.js';
 import { digestText } from './digest-text.js';
 import type { CommandLine } from './state.js';
@@ -47,11 +48,8 @@ export function bootCommandLines(
   const found = bounded([...texts, ...embedded, ...kernel]);
   const proven = new Set(found.filter(({ text }) => text !== undefined).map(({ seen }) => seen.event));
   const lines = found.map(({ source, seen, text }) => {
-    const accepted =
-      text === undefined
-        ? found.length < MAX_LINES && compiled.bootChain.has(seen.digest)
-        : compiled.commandLines.accepts(text);
-    return { source, text, accepted, pcr: seen.event.pcr, event: seen.event.index };
+    const byDigest = found.length < MAX_LINES && compiled.bootChain.has(seen.digest);
+    return commandLine({ source, pcr: seen.event.pcr, event: seen.event.index }, text, byDigest, compiled);
   });
   return { lines, isProven: (event) => proven.has(event) };
 }

@@ -4,6 +4,24 @@ import { shown } from './digest-text.js';
 import type { CommandLine } from './state.js';
 import { counting, type Tally } from './tally.js';
 
+/**
+ * What the policy says of one line, once and for all.
+ * @param byDigest whether the digest is accepted of a line whose text is not known
+ */
+export function commandLine(
+  place: Pick<CommandLine, 'source' | 'pcr' | 'event'>,
+  text: string | undefined,
+  byDigest: boolean,
+  compiled: Compiled | undefined,
+): CommandLine {
+  if (text === undefined || !compiled)
+    return { ...place, text, accepted: byDigest, lacks: [], setsRules: false };
+  const accepted = compiled.commandLines.accepts(text);
+  const words = compiled.policy.runtime?.rules.commandLine ?? [];
+  const setsRules = accepted && words.length > 0 && kernelWords(text).some((word) => words.includes(word));
+  return { ...place, text, accepted, lacks: compiled.commandLines.missing(text), setsRules };
+}
+
 /** From the one that a running kernel has for certain to those that may have been replaced on the way. */
 const order: readonly (readonly CommandLine['source'][])[] = [
   ['kexec'],
@@ -22,16 +40,15 @@ export function effectiveLines(lines: readonly CommandLine[]): readonly CommandL
 }
 
 /** What is to be said of all lines together: that there is one, and that the words are in the one that counts. */
-export function judgeEffectiveLines(lines: readonly CommandLine[], { commandLines }: Compiled): Tally {
+export function judgeEffectiveLines(lines: readonly CommandLine[]): Tally {
   const tally = counting();
   if (lines.length === 0) {
     const message = 'no command line was measured';
     tally.add('unknown', () => ({ code: 'command_line_missing', message, log: 'boot-log' }));
   }
-  for (const { text, source, pcr, event } of effectiveLines(lines)) {
-    if (text === undefined) continue;
+  for (const { lacks, source, pcr, event } of effectiveLines(lines)) {
     const log = source === 'kexec' ? 'ima-list' : 'boot-log';
-    for (const word of commandLines.missing(text)) {
+    for (const word of lacks) {
       const message = `the command line in event ${event} of PCR ${pcr} lacks the word ${shown(word)}`;
       tally.add('fail', () => ({ code: 'command_line_word_missing', message, log, event, pcr, value: word }));
     }
@@ -39,13 +56,8 @@ export function judgeEffectiveLines(lines: readonly CommandLine[], { commandLine
   return tally.done();
 }
 
-/** The accepted line that sets IMA rules; undefined unless every line that counts is accepted and does. */
-export function lineWithRules(
-  lines: readonly CommandLine[],
-  words: readonly string[],
-): CommandLine | undefined {
+/** Whether every line that counts is accepted and sets IMA rules, and its register is explained. */
+export function showsRules(lines: readonly CommandLine[], isExplained: (pcr: number) => boolean): boolean {
   const effective = effectiveLines(lines);
-  const sets = ({ text, accepted }: CommandLine) =>
-    accepted && text !== undefined && kernelWords(text).some((word) => words.includes(word));
-  return effective.every(sets) ? effective[0] : undefined;
+  return effective.length > 0 && effective.every(({ setsRules, pcr }) => setsRules && isExplained(pcr));
 }

@@ -8,7 +8,6 @@ import type {
 import { type AgentFiles, agentFiles } from './agent-files.js';
 import { type CommandLineLookup, commandLineLookup } from './command-line-lookup.js';
 import { type FileLookup, fileLookup } from './file-lookup.js';
-import { type EntryCache, entryCache } from './ima-cache.js';
 import { type FileSigners, fileSigners } from './ima-signers.js';
 import { type UkiLookup, ukiLookup } from './uki-lookup.js';
 import { type UserspaceLookup, userspaceLookup } from './userspace-lookup.js';
@@ -28,8 +27,6 @@ export interface Compiled {
   readonly signers: FileSigners;
   readonly agent: AgentFiles;
   readonly imaPolicies: ReadonlySet<Digest>;
-  /** What the policy says of single IMA entries; filled while judging, and never decides anything by itself. */
-  readonly entries: EntryCache;
 }
 
 const compiled = new WeakMap<ResolvedPolicy, Map<string, Compiled>>();
@@ -73,7 +70,6 @@ function compile({ policy, references, next }: ResolvedPolicy, windows: string):
     signers: fileSigners(policy.runtime?.signed === true ? sets : []),
     agent: agentFiles(sets, policy.runtime),
     imaPolicies: new Set(policy.runtime?.rules.policies),
-    entries: entryCache(),
   };
 }
 

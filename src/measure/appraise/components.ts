@@ -62,7 +62,7 @@ function bootTally({ problem, judged }: BootFacts, name: ComponentName): Tally {
 function linesTally({ boot, ima, compiled }: Shown): Tally {
   const tally = counting();
   for (const line of ima.commandLines) judgeLine(tally, line, compiled);
-  return together(tally.done(), judgeEffectiveLines([...boot.commandLines, ...ima.commandLines], compiled));
+  return together(tally.done(), judgeEffectiveLines([...boot.commandLines, ...ima.commandLines]));
 }
 
 function userspaceTally(shown: Shown): Tally {

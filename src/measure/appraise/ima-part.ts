@@ -53,8 +53,8 @@ export function matchIma(
     return { facts: before, value: before.value, entries: before.entries, ...problem };
   }
   const judging = imaJudging(before, compiled);
-  const walk = walkIma(bytes, before, bank, (record, key, value) => {
-    judging.entry(record, key);
+  const walk = walkIma(bytes, before, bank, (record, value) => {
+    judging.entry(record);
     return value === target;
   });
   const end = { value: walk.value, entries: walk.entries };

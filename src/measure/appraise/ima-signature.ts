@@ -1,7 +1,6 @@
 import { constants, type KeyObject, publicDecrypt, verify } from 'node:crypto';
 import type { ImaFileDigest } from '../ima/ima-template.js';
 import { verifyEcdsaDigest } from './ecdsa-prehashed.js';
-import type { FileSigners } from './ima-signers.js';
 
 /** The kernel's numbers of hash algorithms; weaker ones sign nothing here. */
 const algorithms: ReadonlyMap<number, string> = new Map([
@@ -29,15 +28,20 @@ interface SecurityIma {
 /**
  * Whether a file's digest is signed by one of the signers: version 2 over the digest of the bytes, version 3 over that of
  * an fs-verity tree. Does not establish that the kernel would have refused the file without.
+ * @param byKeyId keys with this identifier, 8 hex digits; it proves nothing
  */
-export function isSignedFile(file: ImaFileDigest, bytes: Uint8Array, signers: FileSigners): boolean {
+export function isSignedFile(
+  file: ImaFileDigest,
+  bytes: Uint8Array,
+  byKeyId: (keyId: string) => readonly KeyObject[],
+): boolean {
   const read = readSecurityIma(bytes);
   if (!read || read.algorithm !== file.algorithm) return false;
   const overTree = read.type === 6 && read.version === 3 && file.of === 'verity';
   const overBytes = read.type === 3 && read.version === 2 && file.of === 'file';
   if (!overTree && !overBytes) return false;
   const check = overBytes ? verifiesDigest : verifiesTree;
-  return signers.byKeyId(read.keyId).some((key) => tried(() => check(key, file, read)));
+  return byKeyId(read.keyId).some((key) => tried(() => check(key, file, read)));
 }
 
 function readSecurityIma(from: Uint8Array): SecurityIma | undefined {

@@ -21,11 +21,8 @@ export interface ImaWalk {
   readonly problem?: LogProblem;
 }
 
-/**
- * Called for each entry with its template digest in the bank (empty for a violation) and PCR 10 after it, both one character
- * per byte; true ends the walk.
- */
-export type ImaVisitor = (record: ImaRecord, key: string, value: string) => boolean;
+/** Called for each entry with PCR 10 after it, one character per byte; true ends the walk. */
+export type ImaVisitor = (record: ImaRecord, value: string) => boolean;
 
 /**
  * Replays a part of a list on top of what is known, in one pass. An entry that cannot be read ends it: whether what comes
@@ -46,19 +43,15 @@ export function walkIma(input: Uint8Array, before: ImaFacts, bank: HashName, vis
   });
   try {
     for (const record of parseImaBinary(input, { before: before.entries })) {
-      let key = '';
       if (record.pcr === IMA_PCR) {
         if (record.violation) running.fill(0xff, size);
-        else {
-          key = hash(bank, record.data, 'binary');
-          running.write(key, size, 'latin1');
-        }
+        else running.write(hash(bank, record.data, 'binary'), size, 'latin1');
         value = hash(bank, running, 'binary');
         running.write(value, 0, 'latin1');
       }
       at += recordSize(list, at, record);
       entries++;
-      if (visit(record, key, value)) return ended(true);
+      if (visit(record, value)) return ended(true);
     }
   } catch (error) {
     if (!(error instanceof TouchmarkError)) throw error;

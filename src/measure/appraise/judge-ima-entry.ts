@@ -1,90 +1,94 @@
 import { hash } from 'node:crypto';
-import { type ImaEntry, readImaEntry } from '../ima/ima-entry.js';
-import type { ImaRecord } from '../ima/ima-record.js';
+import type { ImaEntry } from '../ima/ima-entry.js';
 import { fieldsOf, type ImaFileDigest } from '../ima/ima-template.js';
 import { AGENT_PREFIX } from './agent-files.js';
 import type { Compiled } from './compile.js';
 import { digestText, latin1 } from './digest-text.js';
-import type { EntryVerdict } from './ima-cache.js';
-import { isSignedFile } from './ima-signature.js';
-import { measuredKey } from './is-measured.js';
+import type { ReasonCode } from './reasons.js';
+
+/** What is to be said of one entry, wherever in a list it stands. */
+export interface EntryVerdict {
+  /** Why it is not accepted; empty: it is. */
+  readonly code: ReasonCode | '';
+  readonly kind: 'file' | 'aggregate' | 'kexec' | 'buffer';
+  /** Whether a glob of the policy leaves it unjudged. */
+  readonly excluded: boolean;
+  /** Whether it measured accepted IMA rules. */
+  readonly rules: boolean;
+  /** Paths of references of the agent's files that it answers to. */
+  readonly agent: readonly string[];
+  /** Why it could not be read, or the command line given to kexec. */
+  readonly text: string;
+}
 
 /** Where systemd takes IMA rules from: whatever else accepts the file, its content must be named as rules. */
 const IMA_POLICY_PATH = '/etc/ima/ima-policy';
 const AGGREGATE = 'boot_aggregate';
 const KEXEC = 'kexec-cmdline';
 
-type Outcome = Pick<EntryVerdict, 'code'> & Partial<EntryVerdict>;
+const accepted: EntryVerdict = {
+  code: '',
+  kind: 'file',
+  excluded: false,
+  rules: false,
+  agent: [],
+  text: '',
+};
+const excluded: EntryVerdict = { ...accepted, excluded: true };
+const rulesFile: EntryVerdict = { ...accepted, rules: true };
+const aggregate: EntryVerdict = { ...accepted, kind: 'aggregate' };
+const acceptedBuffer: EntryVerdict = { ...accepted, kind: 'buffer' };
 
 /** Judges an entry whose data the kernel extended; a violation is none, nothing vouches for its data. */
-export function judgeImaEntry(record: ImaRecord, compiled: Compiled | undefined): EntryVerdict {
-  const entry = readImaEntry(record);
-  const nothing = { excluded: false, path: '', digest: '', text: '', measured: '', rules: false, agent: [] };
-  const listDigest = hash('sha1', record.data, 'binary');
-  return { ...nothing, kind: 'file', listDigest, ...outcome(record, entry, compiled) };
-}
-
-function outcome(record: ImaRecord, entry: ImaEntry, compiled: Compiled | undefined): Outcome {
-  const { fileDigest, problem } = entry;
-  if (!fieldsOf(record.template)) return { code: 'ima_template_unknown', text: record.template };
-  if (problem !== undefined || !fileDigest || !entry.path) {
-    return { code: 'ima_entry_malformed', text: problem ?? 'it has no digest or no path' };
+export function judgeImaEntry(entry: ImaEntry, compiled: Compiled | undefined): EntryVerdict {
+  const { fileDigest, path, problem, buffer } = entry;
+  if (problem !== undefined || !fileDigest || !path) {
+    if (!fieldsOf(entry.template)) return refused('ima_template_unknown', 'file', entry.template);
+    return refused('ima_entry_malformed', 'file', problem ?? 'it has no digest or no path');
   }
-  const digest = digestName(fileDigest);
-  const path = entry.path.text;
-  const named = { path, digest };
-  if (path === AGGREGATE) return { code: '', kind: 'aggregate', ...named };
-  if (entry.buffer) return { ...named, ...judgeBuffer(entry.buffer, fileDigest, named, compiled) };
-  // A name that is no path (`memfd:x`) is of no file that could be found again.
-  const measured = path.startsWith('/') ? measuredKey(fileDigest) : '';
-  const judged = compiled?.policy.runtime
-    ? judgeFile(entry, fileDigest, named, compiled)
-    : { code: '' as const };
-  const shown = judged.code === '' ? {} : named;
-  return { ...judged, ...shown, measured };
+  const name = path.text;
+  if (buffer) return judgeBuffer(buffer, fileDigest, name, compiled);
+  if (name === AGGREGATE) return aggregate;
+  return compiled?.policy.runtime ? judgeFile(entry, fileDigest, name, compiled) : accepted;
 }
 
-interface Named {
-  readonly path: string;
-  readonly digest: string;
-}
-
-function judgeFile(
-  entry: ImaEntry,
-  file: ImaFileDigest,
-  { path, digest }: Named,
-  compiled: Compiled,
-): Outcome {
+function judgeFile(entry: ImaEntry, file: ImaFileDigest, path: string, compiled: Compiled): EntryVerdict {
   const { files, policy, imaPolicies, signers, agent } = compiled;
-  const rules = imaPolicies.has(digest);
-  const unknown = files.knowsPath(path) ? 'file_modified' : 'file_unknown';
-  if (path === IMA_POLICY_PATH && imaPolicies.size > 0 && !rules) return { code: 'ima_policy_unknown' };
+  if (imaPolicies.size > 0) {
+    if (imaPolicies.has(digestName(file))) return rulesFile;
+    if (path === IMA_POLICY_PATH) return refused('ima_policy_unknown');
+  }
   const own = policy.runtime?.agentMeasured === true && path.startsWith(AGENT_PREFIX);
-  if (rules || files.accepts(digest, path)) return { code: '', rules, agent: own ? agent.namesOf(path) : [] };
+  if (files.accepts(file, path)) return own ? { ...accepted, agent: agent.namesOf(path) } : accepted;
   // Neither a signature nor an exclusion takes the place of the agent's own digests.
-  if (own) return { code: unknown };
-  if (policy.runtime?.signed && entry.signature && isSignedFile(file, entry.signature, signers))
-    return { code: '' };
-  return files.excludes(path) ? { code: '', excluded: true } : { code: unknown };
+  if (!own) {
+    if (policy.runtime?.signed && entry.signature && signers.hasSigned(file, entry.signature))
+      return accepted;
+    if (files.excludes(path)) return excluded;
+  }
+  return refused(files.knowsPath(path) ? 'file_modified' : 'file_unknown');
 }
 
 /** `ima-buf`: keys that were loaded, command lines given to kexec, critical data. */
 function judgeBuffer(
   buffer: Uint8Array,
-  file: ImaFileDigest,
-  { path, digest }: Named,
+  digest: ImaFileDigest,
+  name: string,
   compiled: Compiled | undefined,
-): Outcome {
-  if (!isHashOf(file, buffer)) return { code: 'ima_entry_forged' };
-  if (path === KEXEC) {
-    const text = Buffer.from(buffer).toString('utf8').replace(/\0+$/, '');
-    return { code: '', kind: 'kexec', text };
+): EntryVerdict {
+  if (!isHashOf(digest, buffer)) return refused('ima_entry_forged', 'buffer');
+  if (name === KEXEC) {
+    return { ...accepted, kind: 'kexec', text: Buffer.from(buffer).toString('utf8').replace(/\0+$/, '') };
   }
-  if (!compiled?.policy.runtime) return { code: '' };
+  if (!compiled?.policy.runtime) return acceptedBuffer;
   const { files, signers } = compiled;
-  if (files.accepts(digest, path) || signers.isSigner(buffer)) return { code: '' };
-  if (path.startsWith('.')) return { code: 'ima_key_unknown' };
-  return files.excludes(path) ? { code: '', excluded: true } : { code: 'ima_buffer_unknown' };
+  if (files.accepts(digest, name) || signers.isSigner(buffer)) return acceptedBuffer;
+  if (name.startsWith('.')) return refused('ima_key_unknown', 'buffer');
+  return files.excludes(name) ? { ...excluded, kind: 'buffer' } : refused('ima_buffer_unknown', 'buffer');
+}
+
+function refused(code: ReasonCode, kind: EntryVerdict['kind'] = 'file', text = ''): EntryVerdict {
+  return { ...accepted, code, kind, text };
 }
 
 /** Hashes that node does not have are left open: the data itself is what is measured. */
@@ -96,7 +100,8 @@ function isHashOf({ algorithm, digest }: ImaFileDigest, bytes: Uint8Array): bool
   }
 }
 
-function digestName({ of, algorithm, digest }: ImaFileDigest): string {
+/** As policies write it. */
+export function digestName({ of, algorithm, digest }: ImaFileDigest): string {
   const text = digestText(algorithm, digest);
   return of === 'verity' ? `verity:${text}` : text;
 }

@@ -2,7 +2,7 @@ import { startValue } from '../banks.js';
 import { matchBootAggregate } from '../ima/boot-aggregate.js';
 import { IMA_PCR } from '../ima/ima-replay.js';
 import { AGENT_PREFIX } from './agent-files.js';
-import { lineWithRules } from './command-lines.js';
+import { showsRules } from './command-lines.js';
 import { shown } from './digest-text.js';
 import { registersTally, type Shown } from './shown.js';
 import { type Counting, counting, type Tally, together } from './tally.js';
@@ -21,7 +21,7 @@ export function judgeRuntime(now: Shown): Tally {
     tally.add('unknown', () => ({ code: 'nothing_measured', message, log: 'ima-list', pcr: IMA_PCR }));
   } else {
     judgeBootAggregate(now, tally);
-    if (runtime) judgeRules(now, runtime.rules.commandLine, tally);
+    judgeRules(now, tally);
     if (runtime?.agentMeasured) judgeAgent(now, tally);
   }
   if (ima.excluded > 0) {
@@ -55,8 +55,9 @@ export function judgeBootAggregate({ ima, boot, bank, values, registers }: Shown
 }
 
 /** Whether IMA had rules at all: a list without them shows what somebody chose to show. */
-function judgeRules({ boot, ima }: Shown, words: readonly string[], tally: Counting): void {
-  if (ima.rulesAt > 0 || lineWithRules([...boot.commandLines, ...ima.commandLines], words)) return;
+function judgeRules({ boot, ima, registers }: Shown, tally: Counting): void {
+  const isExplained = (wanted: number) => registers.some(({ pcr, explained }) => pcr === wanted && explained);
+  if (ima.rulesAt > 0 || showsRules([...boot.commandLines, ...ima.commandLines], isExplained)) return;
   const message = 'neither an accepted IMA policy nor an accepted command line shows the rules in force';
   tally.add('unknown', () => ({ code: 'ima_rules_unproven', message, log: 'ima-list', pcr: IMA_PCR }));
 }

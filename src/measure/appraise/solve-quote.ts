@@ -45,7 +45,7 @@ export function solveQuote(quote: QuoteFacts, logs: LogsToTry): PcrValues | unde
 /** PCR 10 before the new entries and after each that extends it. */
 function imaValues({ ima }: LogsToTry, bank: QuoteFacts['selection']['bank']): string[] {
   const values = [latin1(ima.before.value)];
-  walkIma(ima.bytes, ima.before, bank, ({ pcr }, _, value) => {
+  walkIma(ima.bytes, ima.before, bank, ({ pcr }, value) => {
     if (pcr === IMA_PCR) values.push(value);
     return false;
   });

@@ -1,6 +1,7 @@
 import { type HashName, hashByName } from '../../tpm/algorithms.js';
 import type { ComponentName } from '../policy/model.js';
 import type { BootState } from './contract.js';
+import type { MeasuredPiece } from './measured-piece.js';
 import type { ReasonCode } from './reasons.js';
 import { emptyTally, type Tally } from './tally.js';
 
@@ -32,6 +33,10 @@ export interface CommandLine {
   readonly text: string | undefined;
   /** Whether the policy names it, as a whole or by a glob. */
   readonly accepted: boolean;
+  /** Words that the policy requires and that it does not have. */
+  readonly lacks: readonly string[];
+  /** Whether it is accepted and sets IMA rules that the policy names. */
+  readonly setsRules: boolean;
   readonly pcr: number;
   readonly event: number;
 }
@@ -80,7 +85,7 @@ export interface ImaFacts {
   /** The agent's files that were seen with an accepted digest, by the path of their reference. */
   readonly agentFiles: ReadonlySet<string>;
   /** Digests of measured files, in pieces that are shared between states; see is-measured.ts. */
-  readonly measured: readonly ReadonlySet<string>[];
+  readonly measured: readonly MeasuredPiece[];
 }
 
 export const noBootLog: BootFacts = {
