@@ -18,7 +18,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   wire: ['base', 'spiffe', 'x509', 'attest'],
   config: ['base', 'spiffe'],
   native: ['base'],
-  host: ['base', 'spiffe', 'x509', 'tpm', 'measure', 'native'],
+  host: ['base', 'spiffe', 'x509', 'tpm', 'measure', 'attest', 'native'],
   rpc: ['base', 'wire'],
   server: ['base', 'spiffe', 'x509', 'tpm', 'measure', 'attest', 'wire', 'config', 'host', 'rpc'],
   agent: ['base', 'spiffe', 'x509', 'tpm', 'measure', 'attest', 'wire', 'config', 'host', 'rpc'],

@@ -1,10 +1,10 @@
 import { createMeasurer, type Measurer } from '../../src/agent/measure/measurer.js';
-import type { LogKind } from '../../src/host/measurements/contract.js';
+import type { MeasuredLog } from '../../src/attest/logs.js';
 import { cut, viewOf } from '../../src/host/measurements/view.js';
 
 export interface FakeMeasurer extends Measurer {
   /** Logs that this host has; the others are absent. */
-  readonly logs: Map<LogKind, Uint8Array>;
+  readonly logs: Map<MeasuredLog, Uint8Array>;
   /** Of the kernel's list; undefined: no IMA. */
   entries: number | undefined;
   /** Snapshots taken so far. */
@@ -15,7 +15,7 @@ export interface FakeMeasurer extends Measurer {
 
 /** The logs of a host in memory. A snapshot shows them as they are when it is read. */
 export function fakeMeasurer(): FakeMeasurer {
-  const logs = new Map<LogKind, Uint8Array>();
+  const logs = new Map<MeasuredLog, Uint8Array>();
   const counts = { snapshots: 0, looks: 0 };
   const host: { entries: number | undefined } = { entries: undefined };
   const measurer = createMeasurer({

@@ -1,4 +1,5 @@
-import type { LogPart, LogSnapshot, LogWish, Measurements } from '../../host/measurements/contract.js';
+import type { LogWish, SentLogPart } from '../../attest/logs.js';
+import type { LogSnapshot, Measurements } from '../../host/measurements/contract.js';
 
 /** What is done with the logs of this host, by attestations and ticks alike. */
 export interface Measurer {
@@ -11,9 +12,6 @@ export interface Measurer {
   /** To be called after the quote. */
   snapshot(): LogSnapshot;
 }
-
-/** What the agent's hello says it can do. */
-export const MEASUREMENT_FEATURE = 'measurement-1';
 
 /** Log bytes that travel beside a quote: the rest is asked for, so that no message is large. */
 export const INLINE_BYTES = 192 * 1024;
@@ -33,8 +31,8 @@ export function createMeasurer(measurements: Measurements): Measurer {
 }
 
 /** Of each log what is wanted, as far as it fits beside a quote. */
-export async function inlineParts(snapshot: LogSnapshot, wishes: readonly LogWish[]): Promise<LogPart[]> {
-  const parts: LogPart[] = [];
+export async function inlineParts(snapshot: LogSnapshot, wishes: readonly LogWish[]): Promise<SentLogPart[]> {
+  const parts: SentLogPart[] = [];
   let room = INLINE_BYTES;
   for (const wish of wishes) {
     // Never 0, which would mean "as much as there is": one byte tells how many follow.

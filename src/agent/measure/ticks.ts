@@ -1,7 +1,8 @@
+import type { LogWish, SentLogPart } from '../../attest/logs.js';
 import { tickExtraData } from '../../attest/transcript.js';
 import type { Clock } from '../../clock.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
-import type { LogPart, LogSnapshot, LogWish } from '../../host/measurements/contract.js';
+import type { LogSnapshot } from '../../host/measurements/contract.js';
 import type { Logger } from '../../log.js';
 import type { Chip } from './chip.js';
 import { GrowthWatch } from './growth.js';
@@ -12,7 +13,7 @@ import { readTick, type Tick, wishOf } from './wire.js';
 /** What a session says of this host's measurements. */
 export interface MeasuringStream {
   evidence(evidence: TickEvidence): void;
-  logPart(part: LogPart): void;
+  logPart(part: SentLogPart): void;
   growth(imaEntries: number): void;
 }
 
@@ -31,7 +32,7 @@ export interface TickEvidence {
   readonly signature: Uint8Array;
   /** Empty: those sent last on this session, or not to be had. */
   readonly pcrValues: readonly { readonly index: number; readonly value: Uint8Array }[];
-  readonly logs: readonly LogPart[];
+  readonly logs: readonly SentLogPart[];
 }
 
 export interface TickDeps {

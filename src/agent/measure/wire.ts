@@ -1,6 +1,6 @@
 import { fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import type { LogPartState, LogWish, MeasuredLog, SentLogPart } from '../../attest/logs.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
-import type { LogKind, LogPart, LogState, LogWish } from '../../host/measurements/contract.js';
 import type { PcrSelection } from '../../host/tpm.js';
 import { isHashName } from '../../tpm/algorithms.js';
 import { PCR_COUNT } from '../../tpm/pcr.js';
@@ -28,17 +28,17 @@ const NONCE_SIZE = 32;
 const MOST_WISHES = 8;
 const DIGEST_SIZE = 32;
 
-const kinds: ReadonlyMap<number, LogKind> = new Map([
+const kinds: ReadonlyMap<number, MeasuredLog> = new Map([
   [WireKind.BOOT, 'boot-log'],
   [WireKind.USERSPACE, 'userspace-log'],
   [WireKind.IMA, 'ima-list'],
 ]);
-const wireKinds: Readonly<Record<LogKind, WireKind>> = {
+const wireKinds: Readonly<Record<MeasuredLog, WireKind>> = {
   'boot-log': WireKind.BOOT,
   'userspace-log': WireKind.USERSPACE,
   'ima-list': WireKind.IMA,
 };
-const wireStates: Readonly<Record<LogState, WireState>> = {
+const wireStates: Readonly<Record<LogPartState, WireState>> = {
   present: WireState.PRESENT,
   unchanged: WireState.UNCHANGED,
   absent: WireState.ABSENT,
@@ -100,7 +100,7 @@ export function evidenceToWire({
   return { ...evidence, pcrValues: [...pcrValues], logs: logs.map(partToWire) };
 }
 
-export function partToWire(part: LogPart): MessageInitShape<typeof LogPartSchema> {
+export function partToWire(part: SentLogPart): MessageInitShape<typeof LogPartSchema> {
   const { log, state, offset, data, remaining, reason } = part;
   return {
     log: wireKinds[log],

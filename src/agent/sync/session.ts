@@ -1,4 +1,4 @@
-import { MEASUREMENT_FEATURE } from '../measure/measurer.js';
+import { MEASUREMENT_FEATURE } from '../../attest/logs.js';
 import type { MeasuringStream, SessionMeasurement } from '../measure/ticks.js';
 import type { ServerApi } from '../server/api.js';
 import { type ApplyDeps, MessageApplier } from './apply-messages.js';

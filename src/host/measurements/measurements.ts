@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import type { LogWish, MeasuredLog, SentLogPart } from '../../attest/logs.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { MAX_BOOT_LOG } from '../../measure/boot/boot-log.js';
 import { MAX_USERSPACE_LOG } from '../../measure/userspace/userspace-log.js';
-import type { LogKind, LogPart, LogSnapshot, LogWish, MeasurementPaths, Measurements } from './contract.js';
+import type { LogSnapshot, MeasurementPaths, Measurements } from './contract.js';
 import { ImaCount } from './ima-count.js';
 import { ImaList } from './ima-list.js';
 import { readTwice, readUserspaceLog } from './read-whole.js';
@@ -31,14 +32,14 @@ class Snapshot implements LogSnapshot {
   readonly #paths: MeasurementPaths;
   readonly #imaList: LogView;
   /** Logs that are read whole, for as long as more of them is asked for. */
-  readonly #whole = new Map<LogKind, Promise<Buffer>>();
+  readonly #whole = new Map<MeasuredLog, Promise<Buffer>>();
 
   constructor(paths: MeasurementPaths, imaList: LogView) {
     this.#paths = paths;
     this.#imaList = imaList;
   }
 
-  async read(wish: LogWish): Promise<LogPart> {
+  async read(wish: LogWish): Promise<SentLogPart> {
     const { log } = wish;
     try {
       if (log === 'ima-list') return await cut(this.#imaList, wish);
@@ -67,12 +68,12 @@ function isKnown(bytes: Uint8Array, { knownSha256 }: LogWish): boolean {
   return knownSha256.length > 0 && createHash('sha256').update(bytes).digest().equals(knownSha256);
 }
 
-function unchanged({ log, offset }: LogWish): LogPart {
+function unchanged({ log, offset }: LogWish): SentLogPart {
   return { log, state: 'unchanged', offset, data: new Uint8Array(), remaining: 0, reason: '' };
 }
 
 /** What is not there is said to be so; anything else says why it could not be read. */
-function notRead({ log, offset }: LogWish, paths: MeasurementPaths, error: unknown): LogPart {
+function notRead({ log, offset }: LogWish, paths: MeasurementPaths, error: unknown): SentLogPart {
   const empty = { log, offset, data: new Uint8Array(), remaining: 0 };
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOENT' || code === 'ENOTDIR')
@@ -83,14 +84,14 @@ function notRead({ log, offset }: LogWish, paths: MeasurementPaths, error: unkno
   return { ...empty, state: 'unreadable', reason };
 }
 
-function absence(log: LogKind, paths: MeasurementPaths): string {
+function absence(log: MeasuredLog, paths: MeasurementPaths): string {
   const path = pathOf(log, paths);
   if (log === 'userspace-log') return `systemd has written no ${path}`;
   const what = log === 'boot-log' ? 'the firmware left no log, or' : 'the kernel keeps no IMA list, or';
   return `there is no ${path}: ${what} ${paths.securityfs} is not mounted`;
 }
 
-function pathOf(log: LogKind, paths: MeasurementPaths): string {
+function pathOf(log: MeasuredLog, paths: MeasurementPaths): string {
   if (log === 'userspace-log') return paths.userspaceLog;
   if (log === 'boot-log') return bootLogPath(paths);
   return join(paths.securityfs, 'ima', 'binary_runtime_measurements');

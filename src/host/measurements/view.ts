@@ -1,4 +1,4 @@
-import type { LogPart, LogWish } from './contract.js';
+import type { LogWish, SentLogPart } from '../../attest/logs.js';
 import { MAX_CHUNK } from './contract.js';
 
 /** One log as a snapshot sees it. */
@@ -17,7 +17,7 @@ export function viewOf(bytes: Uint8Array): LogView {
 }
 
 /** The piece that was asked for. */
-export async function cut(view: LogView, { log, offset, maxBytes }: LogWish): Promise<LogPart> {
+export async function cut(view: LogView, { log, offset, maxBytes }: LogWish): Promise<SentLogPart> {
   const most = Math.min(maxBytes === 0 ? MAX_CHUNK : maxBytes, MAX_CHUNK);
   const data = await view.read(offset, most);
   const at = offset + data.length;

@@ -5,7 +5,7 @@ import {
   SessionMeasurement,
   type TickEvidence,
 } from '../../../src/agent/measure/ticks.js';
-import type { LogPart } from '../../../src/host/measurements/contract.js';
+import type { SentLogPart } from '../../../src/attest/logs.js';
 import type { TpmDevice } from '../../../src/host/tpm.js';
 import { createLogger } from '../../../src/log.js';
 import { TickSchema } from '../../../src/wire/gen/touchmark/measure/v1/logs_pb.js';
@@ -25,7 +25,7 @@ export function begin(t: { after(task: () => void): void }, open?: () => Promise
   const write = (line: string) => void lines.push(JSON.parse(line));
   const log = createLogger({ format: 'json', write, clock, journal: false }, 'debug');
   const chip: Chip = createChip({ unique, log, open: open ?? (async () => tpm) });
-  const heard = { evidence: [] as TickEvidence[], parts: [] as LogPart[], growths: [] as number[] };
+  const heard = { evidence: [] as TickEvidence[], parts: [] as SentLogPart[], growths: [] as number[] };
   const stream: MeasuringStream = {
     evidence: (evidence) => heard.evidence.push(evidence),
     logPart: (part) => heard.parts.push(part),

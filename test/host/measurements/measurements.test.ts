@@ -4,7 +4,7 @@ import { appendFile, chmod, mkdir, mkdtemp, rm, symlink, truncate, writeFile } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import type { LogKind, LogPart, LogWish } from '../../../src/host/measurements/contract.js';
+import type { LogWish, MeasuredLog, SentLogPart } from '../../../src/attest/logs.js';
 import { openMeasurements } from '../../../src/host/measurements/measurements.js';
 
 interface Laid {
@@ -35,15 +35,15 @@ async function lay(t: TestContext): Promise<Laid> {
   };
 }
 
-function wish(log: LogKind, change: Partial<LogWish> = {}): LogWish {
+function wish(log: MeasuredLog, change: Partial<LogWish> = {}): LogWish {
   return { log, offset: 0, knownSha256: new Uint8Array(), maxBytes: 0, ...change };
 }
 
-function told({ state, offset, data, remaining }: LogPart) {
+function told({ state, offset, data, remaining }: SentLogPart) {
   return { state, offset, size: data.length, remaining };
 }
 
-const kinds: LogKind[] = ['boot-log', 'userspace-log', 'ima-list'];
+const kinds: MeasuredLog[] = ['boot-log', 'userspace-log', 'ima-list'];
 
 test('a host without any log says so of each, and is no failure', async (t) => {
   const { directory, measurements } = await lay(t);
