@@ -12,13 +12,14 @@ import type {
 } from '../../src/measure/policy/model.js';
 import { pcrDigest } from '../../src/tpm/pcr.js';
 import { agileLog, type MadeEvent, separators, variable } from './boot-log-factory.js';
-import { digestField, field, nameField, record as imaRecord, sha, sigData } from './ima-list.js';
-import { record as userspaceRecord, userspaceLog } from './userspace-log-factory.js';
+import { digestField, field, record as imaRecord, nameField, sha, sigData } from './ima-list.js';
+import { userspaceLog, record as userspaceRecord } from './userspace-log-factory.js';
 
 export const quotedPcrs = [...Array(16).keys()];
 export const AT = Date.UTC(2026, 10, 1);
 
-export const sha256 = (data: string | Uint8Array): string => `sha256:${hash('sha256', Buffer.from(data), 'hex')}`;
+export const sha256 = (data: string | Uint8Array): string =>
+  `sha256:${hash('sha256', Buffer.from(data), 'hex')}`;
 const bytesOf = (data: string | Uint8Array) => hash('sha256', Buffer.from(data), 'buffer');
 
 /** One entry of an IMA list, with what the kernel extends for it. */
@@ -349,8 +350,8 @@ export const userspaceRecords = [
   userspaceRecord(11, 'ready'),
 ];
 
-export const imaFiles = ['/usr/bin/true', '/usr/lib/touchmark/agent.js', '/usr/lib/touchmark/node'].map((path) =>
-  file(path),
+export const imaFiles = ['/usr/bin/true', '/usr/lib/touchmark/agent.js', '/usr/lib/touchmark/node'].map(
+  (path) => file(path),
 );
 
 export const goodHost: MadeHost = { boot: bootEvents, userspace: userspaceRecords, ima: imaFiles };
