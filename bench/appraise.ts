@@ -5,19 +5,16 @@ import type { AppraisalState } from '../src/measure/appraise/state.js';
 import { parseImaBinary } from '../src/measure/ima/ima-binary.js';
 import { imaReplay } from '../src/measure/ima/ima-replay.js';
 import type { ResolvedPolicy } from '../src/measure/policy/model.js';
+import { allRules, goodHost, goodReferences, resolved } from '../test/support/appraisal-factory.js';
 import {
-  allRules,
   evidenceOf,
   file,
-  goodHost,
-  goodReferences,
   type MeasuredHost,
   measure,
-  resolved,
   sha256,
   unchanged,
   withLogs,
-} from '../test/support/appraisal-factory.js';
+} from '../test/support/appraisal-host.js';
 
 const ENTRIES = 100_000;
 const GROWTH = 30;
