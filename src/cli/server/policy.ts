@@ -4,6 +4,7 @@ import { TouchmarkError } from '../../errors.js';
 import { hashOf } from '../../measure/policy/canonical.js';
 import {
   ListObjectsResponseSchema,
+  MeasureObjectSchema,
   type ObjectKind,
   SimulateResponseSchema,
 } from '../../wire/gen/touchmark/measure/v1/measure_pb.js';
@@ -116,11 +117,10 @@ function verbsOf(word: string, kindName: string, plural: string): Verb[] {
       withServer(context, async (api) => {
         const request = { kind, name: context.args[0] ?? '', hash: context.flags.string('hash') };
         const { object, manifest } = await getObject(context, api, request);
-        const { hash, createdAt, createdBy, publishedAt, publishedBy, usedBy } = object;
-        const about = { hash, createdAt, createdBy, publishedAt, publishedBy, usedBy };
+        const about = json(MeasureObjectSchema, { ...object, manifest: new Uint8Array() });
         context.out.result({
           pretty: `${objectHead(object)}\n${stringify(manifest, { lineWidth: 0 })}`,
-          json: { ...about, manifest },
+          json: { ...(about as object), manifest },
         });
         return 0;
       }),
