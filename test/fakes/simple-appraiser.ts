@@ -117,8 +117,8 @@ function judge(
 }
 
 function verdictOf(policy: ResolvedPolicy | undefined, failed: boolean): Appraisal['verdict'] {
-  if (policy === undefined) return 'unmeasured';
-  if (!failed || policy.policy.mode === 'report') return 'trusted';
+  if (policy?.policy.mode !== 'enforce') return 'unmeasured';
+  if (!failed) return 'trusted';
   return policy.policy.runtime?.onFail === 'suspect' ? 'suspect' : 'drifted';
 }
 

@@ -3,27 +3,15 @@
  * before the next one goes out. Nothing is polled: the next tick comes by its time, by growth, or because somebody asks.
  */
 import { create } from '@bufbuild/protobuf';
-import type { LogRequest, SentLogPart } from '../../attest/logs.js';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import type { TickEvidence, LogPart as WirePart } from '../../wire/gen/touchmark/measure/v1/logs_pb.js';
-import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
-import { freshMs, measureTimes } from './limits.js';
+import { ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
+import { measureTimes } from './limits.js';
 import { notJudged, recall } from './recall.js';
-import { record } from './record.js';
 import type { Room } from './room.js';
-import { settle } from './settle.js';
-import { type AskedTick, askTick, attestationKeyOf, clockSuspicions, repeats, verifyTick } from './tick.js';
-import { evidenceFromWire, partFromWire, requestToWire } from './wire.js';
-
-/** A session, as the measuring of its node sees it. */
-export interface SessionPort {
-  readonly hostId: string;
-  send(message: ServerMessage): void;
-  /** Ends the session. */
-  fail(error: TouchmarkError): void;
-  /** What the node may have can be another thing now. */
-  standing(): void;
-}
+import { judgeEvidence, takePart } from './session-answer.js';
+import { type SessionPort, type SessionState, watchFreshness } from './session-state.js';
+import { askTick } from './tick.js';
 
 export interface AttachedSession extends Disposable {
   /** The kernel's list has grown, says the agent. */
@@ -37,33 +25,8 @@ export interface AttachedSession extends Disposable {
   policyChanged(): void;
 }
 
-type Settle = (came: boolean) => void;
-
-interface UnderWay {
-  readonly tick: AskedTick;
-  answered: boolean;
-  readonly waiters: Settle[];
-  pulling?: { done(part: SentLogPart): void; failed(error: unknown): void };
-}
-
-interface State {
-  readonly room: Room;
-  readonly port: SessionPort;
-  seq: number;
-  asking: boolean;
-  underWay: UnderWay | undefined;
-  again: boolean;
-  lastTickAt: number;
-  waiters: Settle[];
-  over: boolean;
-  cancelNext: () => void;
-  cancelSoon: (() => void) | undefined;
-  cancelDeadline: () => void;
-  cancelStale: (() => void) | undefined;
-}
-
 export function attachSession(room: Room, port: SessionPort): AttachedSession {
-  const state: State = {
+  const state: SessionState = {
     ...{
       room,
       port,
@@ -73,6 +36,7 @@ export function attachSession(room: Room, port: SessionPort): AttachedSession {
       again: false,
       lastTickAt: 0,
       waiters: [],
+      unanswered: 0,
       over: false,
     },
     ...{ cancelNext: () => {}, cancelSoon: undefined, cancelDeadline: () => {}, cancelStale: undefined },
@@ -93,7 +57,7 @@ export function attachSession(room: Room, port: SessionPort): AttachedSession {
   };
 }
 
-function detach(state: State): void {
+function detach(state: SessionState): void {
   state.over = true;
   for (const cancel of [state.cancelNext, state.cancelSoon, state.cancelDeadline, state.cancelStale])
     cancel?.();
@@ -104,7 +68,7 @@ function detach(state: State): void {
 }
 
 /** At once when nothing recent is known; then at this host's place within the interval, so that ticks spread out. */
-function planTicks(state: State): void {
+function planTicks(state: SessionState): void {
   const { room, port } = state;
   const intervalMs = room.config.tickInterval * 1000;
   const phase = Number.parseInt(port.hostId.slice(0, 8), 16) % intervalMs;
@@ -121,7 +85,7 @@ function planTicks(state: State): void {
 }
 
 /** At most once in a while: what asks for ticks is an agent's word. */
-function soon(state: State): void {
+function soon(state: SessionState): void {
   if (state.over || state.cancelSoon !== undefined) return;
   const wait = state.lastTickAt + measureTimes.growthMs - state.room.clock.now();
   if (wait <= 0) {
@@ -134,7 +98,7 @@ function soon(state: State): void {
   });
 }
 
-function ask(state: State): void {
+function ask(state: SessionState): void {
   if (state.over) return;
   if (state.asking || state.underWay !== undefined) {
     state.again = true;
@@ -158,7 +122,7 @@ function ask(state: State): void {
   );
 }
 
-function sendTick(state: State): void {
+function sendTick(state: SessionState): void {
   const { room, port } = state;
   const host = room.registry.host(port.hostId);
   const waiters = state.waiters.splice(0);
@@ -176,12 +140,14 @@ function sendTick(state: State): void {
   state.again = false;
   state.lastTickAt = now;
   state.cancelDeadline = room.clock.after(measureTimes.answerMs, () => {
-    if (state.underWay?.tick === tick && !state.underWay.answered) finish(state, false);
+    if (state.underWay?.tick !== tick || state.underWay.answered) return;
+    state.unanswered += 1;
+    finish(state, false);
   });
   port.send(create(ServerMessageSchema, { message: { case: 'tick', value: tick.bytes } }));
 }
 
-function finish(state: State, came: boolean): void {
+function finish(state: SessionState, came: boolean): void {
   const waiters = state.underWay?.waiters ?? [];
   state.cancelDeadline();
   state.underWay = undefined;
@@ -189,7 +155,7 @@ function finish(state: State, came: boolean): void {
   if (state.again || state.waiters.length > 0) soon(state);
 }
 
-function fresh(state: State, withinMs: number): Promise<boolean> {
+function fresh(state: SessionState, withinMs: number): Promise<boolean> {
   if (state.over) return Promise.resolve(false);
   return new Promise((resolve) => {
     const cancel = state.room.clock.after(withinMs, () => resolve(false));
@@ -197,14 +163,18 @@ function fresh(state: State, withinMs: number): Promise<boolean> {
       cancel();
       resolve(came);
     });
-    soon(state);
+    // Those who ask in the same turn share a tick; one that is under way was quoted before they asked.
+    queueMicrotask(() => soon(state));
   });
 }
 
-function takeEvidence(state: State, wire: TickEvidence): void {
+function takeEvidence(state: SessionState, wire: TickEvidence): void {
   const { underWay, port } = state;
-  // An answer to a tick whose time is over is nothing worse than late.
-  if (Number(wire.seq) < (underWay?.tick.seq ?? state.seq + 1)) return;
+  if (Number(wire.seq) < (underWay?.tick.seq ?? state.seq + 1) && state.unanswered > 0) {
+    // An answer to a tick whose time is over is nothing worse than late.
+    state.unanswered -= 1;
+    return;
+  }
   if (underWay === undefined || underWay.answered || Number(wire.seq) !== underWay.tick.seq) {
     port.fail(new TouchmarkError('evidence_unexpected', `evidence ${wire.seq} was not asked for`));
     return;
@@ -221,87 +191,9 @@ function takeEvidence(state: State, wire: TickEvidence): void {
 }
 
 /** Evidence that cannot be believed, or written, counts as none: the host is not fresh before better comes. */
-function refuse({ room, port }: State, error: unknown): void {
+function refuse({ room, port }: SessionState, error: unknown): void {
   room.evidenceAt.delete(port.hostId);
   room.log.warn('evidence of a host was refused', { host_id: port.hostId, error: messageOf(error) });
   port.standing();
   port.fail(notJudged(error));
-}
-
-async function judgeEvidence(state: State, { tick }: UnderWay, wire: TickEvidence): Promise<void> {
-  const { room, port } = state;
-  const host = room.registry.host(port.hostId);
-  const ak = host && attestationKeyOf(host);
-  if (host === undefined || ak === undefined)
-    throw new TouchmarkError('evidence_unexpected', `host ${port.hostId} is not known any more`);
-  const evidence = evidenceFromWire(wire);
-  const verified = verifyTick(tick, evidence, host, ak, room.config);
-  const suspicions = clockSuspicions(tick.previous, verified.quote);
-  const known = suspicions.length > 0 ? undefined : tick.known;
-  if (!repeats(known, verified, room.clock.now())) {
-    const pull = (request: LogRequest) => pullPart(state, request);
-    const { wishes } = tick;
-    const settled = await settle(room, host, { verified, known, wishes, parts: evidence.parts, pull });
-    if ((await record(room, settled, suspicions)) === undefined) return;
-  } else if (known !== undefined) {
-    room.memory.set(host.id, { ...known, quote: verified.quote });
-    room.unwritten.add(host.id);
-  }
-  const wasFresh =
-    room.clock.now() - (room.evidenceAt.get(host.id) ?? 0) <= freshMs(room.config.tickInterval);
-  room.evidenceAt.set(host.id, room.clock.now());
-  if (!wasFresh) port.standing();
-  watchFreshness(state);
-}
-
-function pullPart(state: State, request: LogRequest): Promise<SentLogPart> {
-  const { room, port, underWay } = state;
-  return new Promise((resolve, reject) => {
-    if (underWay === undefined || state.over)
-      return reject(new TouchmarkError('evidence_late', 'the session ended before its evidence was whole'));
-    const late = () =>
-      underWay.pulling?.failed(
-        new TouchmarkError('evidence_late', `the ${request.log} did not come within its time`),
-      );
-    const cancel = room.clock.after(measureTimes.answerMs, late);
-    const settled = (act: () => void) => {
-      cancel();
-      delete underWay.pulling;
-      act();
-    };
-    underWay.pulling = {
-      done: (part) => settled(() => resolve(part)),
-      failed: (error) => settled(() => reject(error)),
-    };
-    const value = requestToWire(request);
-    port.send(create(ServerMessageSchema, { message: { case: 'logRequest', value: value as never } }));
-  });
-}
-
-function takePart({ underWay, port }: State, wire: WirePart): void {
-  const pulling = underWay?.pulling;
-  if (pulling === undefined) {
-    port.fail(new TouchmarkError('evidence_unexpected', 'a part of a log was not asked for'));
-    return;
-  }
-  try {
-    pulling.done(partFromWire(wire));
-  } catch (error) {
-    pulling.failed(error);
-  }
-}
-
-/** One timer at a time: when evidence grows old, the node's standing is looked at again. */
-function watchFreshness(state: State): void {
-  if (state.cancelStale !== undefined || state.over) return;
-  const { room, port } = state;
-  const last = room.evidenceAt.get(port.hostId);
-  if (last === undefined) return;
-  const left = last + freshMs(room.config.tickInterval) + 1 - room.clock.now();
-  state.cancelStale = room.clock.after(Math.max(1, left), () => {
-    state.cancelStale = undefined;
-    const newest = room.evidenceAt.get(port.hostId) ?? 0;
-    if (room.clock.now() - newest > freshMs(room.config.tickInterval)) port.standing();
-    else watchFreshness(state);
-  });
 }

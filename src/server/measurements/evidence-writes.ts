@@ -5,7 +5,7 @@ import type { EvidenceRecord } from '../model.js';
 import { recordedLogs } from './archive.js';
 import { evidenceKey, newEvidenceId, pieceKey } from './archive-keys.js';
 import { measureLimits } from './limits.js';
-import { isUnexplained, type LogSet } from './memory.js';
+import { isVouchedFor, type LogSet } from './memory.js';
 import type { Settled } from './settle.js';
 
 export interface EvidenceWrites {
@@ -63,12 +63,12 @@ function setAfter(settled: Settled): LogSet {
   return { boot, stored };
 }
 
-/** What quotes vouched for; of a log that explains nothing all of it, since the judgement rests on all of it. */
+/** What quotes vouched for; of a log that they do not vouch for all of it, since the judgement rests on all of it. */
 function wantedLength({ evidence, appraisal, set }: Settled, kind: LogKind): number {
   const part = evidence.logs[kind];
   if (part.kind === 'absent') return 0;
   const end = part.kind === 'bytes' ? part.offset + part.bytes.length : set.stored[kind];
-  if (isUnexplained(appraisal, kind)) return end;
+  if (!isVouchedFor(appraisal, kind)) return end;
   return Math.min(end, confirmedLength(appraisal.confirmed, kind));
 }
 

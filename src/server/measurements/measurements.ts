@@ -1,7 +1,7 @@
 /** Measuring: what hosts show is verified, judged, written and remembered here, at attestation and from then on. */
 import type { Node } from '../model.js';
 import { createArchive } from './archive.js';
-import { type AttachedSession, attachSession, type SessionPort } from './attached.js';
+import { type AttachedSession, attachSession } from './attached.js';
 import { type AttestationMeasuring, attestationMeasuring } from './attestation.js';
 import { byteBudget } from './byte-budget.js';
 import type { Measurements } from './contract.js';
@@ -11,6 +11,7 @@ import { startEvidencePruner } from './pruner.js';
 import { quoteFlush } from './quote-flush.js';
 import { startRejudging } from './rejudge.js';
 import { hostLanes, type Room, type RoomDeps } from './room.js';
+import type { SessionPort } from './session-state.js';
 
 /** The room as the rest of the server sees it. */
 export interface MeasurementRoom extends Measurements, AsyncDisposable {

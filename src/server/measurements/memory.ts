@@ -71,7 +71,16 @@ export function losesExplanation(before: Appraisal, now: Appraisal): boolean {
   return now.explanation.pcrs.some(({ pcr, explained: still }) => !still && explained.has(pcr));
 }
 
-/** Whether a log is there that does not explain its registers: only another list, or another quote, changes that. */
-export function isUnexplained(appraisal: Appraisal, kind: LogKind): boolean {
-  return appraisal.explanation.pcrs.some(({ from, explained }) => from === kind && !explained);
+const IMA_PCR = 10;
+
+/** Whether the quoted registers are not what the list gives: only other registers, or another list, change that. */
+export function isListUnexplained({ explanation }: Appraisal): boolean {
+  return explanation.pcrs.some(({ pcr, explained }) => pcr === IMA_PCR && !explained);
+}
+
+/** Whether quotes vouch for a log up to where it is confirmed, so that what follows is no part of a judgement. */
+export function isVouchedFor({ explanation: { pcrs } }: Appraisal, kind: LogKind): boolean {
+  if (kind === 'boot-log') return false;
+  if (kind === 'ima-list') return pcrs.some(({ pcr, explained }) => pcr === IMA_PCR && explained);
+  return pcrs.every(({ pcr, explained }) => pcr < 8 || pcr === IMA_PCR || explained);
 }

@@ -13,7 +13,7 @@ import { sameBytes } from '../../tpm/quote-checks.js';
 import type { Host, QuoteRecord, Reason } from '../model.js';
 import { wishesFor } from './collect.js';
 import { measureTimes } from './limits.js';
-import { goesOn, isUnexplained, type Remembered } from './memory.js';
+import { goesOn, isListUnexplained, type Remembered } from './memory.js';
 import type { MeasurementConfig, VerifiedQuote } from './room.js';
 import { encodeTick, type SessionEvidence } from './wire.js';
 
@@ -49,7 +49,7 @@ export function askTick(
 
 /** A list that explains nothing is not sent with every quote: it is read again when the registers changed. */
 function isPointless({ log }: LogWish, known: Remembered | undefined): boolean {
-  return log === 'ima-list' && known !== undefined && isUnexplained(known.appraisal, 'ima-list');
+  return log === 'ima-list' && known !== undefined && isListUnexplained(known.appraisal);
 }
 
 export function newestQuote(host: Host | undefined, known: Remembered | undefined): ClockInfo | undefined {
@@ -127,7 +127,7 @@ export function clockSuspicions(previous: ClockInfo | undefined, quote: QuoteFac
  */
 export function repeats(known: Remembered | undefined, verified: VerifiedQuote, now: number): boolean {
   if (!goesOn(known, verified.akName, verified.quote)) return false;
-  if (!isUnexplained(known.appraisal, 'ima-list')) return false;
+  if (!isListUnexplained(known.appraisal)) return false;
   if (sameBytes(known.quote.pcrDigest, verified.quote.pcrDigest)) return true;
   const long = known.set.stored['ima-list'] > 2 * 1024 * 1024;
   return long && now - known.wholeAt < measureTimes.unexplainedMs;

@@ -1,0 +1,572 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { hasCode } from '../../../src/errors.js';
+import { HostState } from '../../../src/wire/gen/touchmark/host/v1/state_pb.js';
+import { TickEvidenceSchema, TickSchema } from '../../../src/wire/gen/touchmark/measure/v1/logs_pb.js';
+import { inForce } from '../../fakes/fake-policies.js';
+import { settle } from '../../fakes/manual-clock.js';
+import { type MeasuredHost, measuredHost } from '../../fakes/measured-host.js';
+import { type MeasuringWorld, measuringWorld } from './world.js';
+
+const policy = inForce({ forbidden: ['/tmp/miner'] });
+
+/** A host that attested and holds a session. */
+async function live(options: Parameters<typeof measuringWorld>[0] = {}, before = policy) {
+  const world = await measuringWorld(options);
+  world.policies.set(before);
+  const host = measuredHost();
+  host.run('/usr/bin/one');
+  await world.attestHost(host);
+  const session = await world.open(host);
+  return { world, host, session };
+}
+
+const seqs = (ticks: readonly Uint8Array[]) => ticks.map((tick) => Number(fromBinary(TickSchema, tick).seq));
+
+describe('ticks', () => {
+  it('come once in an interval, at a place of the host’s own, each with another nonce', async () => {
+    const { world, session } = await live();
+    assert.equal(session.ticks.length, 0, 'it attested a moment ago');
+    await world.clock.pass(120_000, 1000);
+    assert.deepEqual(seqs(session.ticks), [1, 2, 3, 4]);
+    const nonces = session.ticks.map((tick) =>
+      Buffer.from(fromBinary(TickSchema, tick).nonce).toString('hex'),
+    );
+    assert.equal(new Set(nonces).size, 4);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('come at once for growth, one at a time and at most one a second', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    await session.grow();
+    await session.grow();
+    await session.grow();
+    assert.equal(session.ticks.length, 1);
+    host.run('/usr/bin/two');
+    await session.answer();
+    assert.equal(
+      session.ticks.length,
+      1,
+      'growth is announced again and again, the next tick waits its second',
+    );
+    await world.clock.pass(1000, 100);
+    assert.equal(session.ticks.length, 2);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('write nothing while nothing changes, and little when the list grows', async () => {
+    const { world, host, session } = await live();
+    const { revision } = world.store;
+    await world.clock.pass(90_000, 1000);
+    assert.equal(session.ticks.length, 3);
+    assert.equal(world.store.revision, revision);
+    host.run('/usr/bin/two');
+    await session.grow();
+    assert.equal(world.store.revision, revision + 1);
+    host.run('/usr/bin/three');
+    await world.clock.pass(1000);
+    await session.grow();
+    const { id } = world.host(host);
+    const history = await world.measurements.archive.history(id, 10);
+    assert.equal(history.length, 2, 'the one that the verdict is of, and the newest');
+    assert.equal(history[0]?.logs.imaList, host.imaList.length);
+    const latest = await world.measurements.archive.latest(id);
+    const list = latest?.evidence.logs['ima-list'];
+    assert.ok(list?.kind === 'bytes' && host.imaList.equals(list.bytes));
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('an unchanged host answers in less than a kilobyte', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    await session.grow();
+    const [tick] = session.ticks;
+    assert.ok(tick !== undefined);
+    const bytes = toBinary(TickEvidenceSchema, await host.answerTick(tick, { hints: false }));
+    assert.ok(bytes.length <= 1000, `${bytes.length} bytes`);
+    await session.answer(tick, { hints: false });
+    assert.equal(session.over, false);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('are written as times of the host now and then, and when the server stops', async () => {
+    const { world, host } = await live();
+    const attestedAt = world.clock.now();
+    await world.clock.pass(60_000, 1000);
+    assert.equal(world.host(host).lastQuote?.at, attestedAt);
+    await world.clock.pass(300_000, 1000);
+    const flushed = world.host(host).lastQuote?.at ?? 0;
+    assert.ok(flushed > attestedAt);
+    await world.clock.pass(60_000, 1000);
+    await world.measurements[Symbol.asyncDispose]();
+    assert.ok((world.host(host).lastQuote?.at ?? 0) > flushed);
+    assert.equal(world.host(host).attestedAt, attestedAt);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('go only to agents that answer them', async () => {
+    const world = await measuringWorld();
+    const host = measuredHost();
+    await world.attestHost(host);
+    const session = await world.open(host, { features: [] });
+    await world.clock.pass(50_000, 10_000);
+    assert.equal(session.ticks.length, 0);
+    assert.equal(session.over, false);
+    await session.say({ case: 'growth', value: { imaEntries: 7n } as never });
+    assert.equal(session.over, false);
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('drift', () => {
+  it('is told and withdrawn at once, and ends when the evidence is good again', async () => {
+    const { world, host, session } = await live();
+    host.run('/tmp/miner');
+    const at = performance.now();
+    await session.grow();
+    assert.ok(performance.now() - at < 100);
+    assert.equal(world.host(host).state, 'drifted');
+    assert.deepEqual(session.states(), [HostState.TRUSTED, HostState.DRIFTED]);
+    assert.equal(session.received.filter(({ message }) => message.case === 'withdraw').length, 1);
+    assert.deepEqual(
+      world.events.flatMap((event) => (event.name === 'host_drifted' ? [event.reasons] : [])),
+      [[{ code: 'file_unknown', message: 'runtime: nobody knows /tmp/miner' }]],
+    );
+    // An operator accepts it: nothing else has to happen.
+    world.policies.set(inForce({ id: 'p2' }));
+    await settle();
+    assert.equal(world.host(host).state, 'trusted');
+    assert.equal(session.states().at(-1), HostState.TRUSTED);
+    assert.ok(world.events.some((event) => event.name === 'host_recovered' && event.state === 'trusted'));
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('a drifted host is asked on, and recovers over its session after a reboot without a new one', async () => {
+    const { world, host, session } = await live();
+    host.run('/tmp/miner');
+    await session.grow();
+    host.reboot();
+    await world.clock.pass(30_000, 1000);
+    assert.equal(world.host(host).state, 'trusted');
+    assert.equal(session.over, false);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('within a maintenance window is suspicion, judged again when the window ends', async () => {
+    const from = 1_790_000_000_000;
+    const until = from + 60_000;
+    const { world, host, session } = await live(
+      {},
+      inForce({ forbidden: ['/tmp/miner'], maintenance: [{ from, until }] }),
+    );
+    host.run('/tmp/miner');
+    await session.grow();
+    assert.equal(world.host(host).state, 'suspect');
+    assert.equal(world.host(host).reasons[0]?.code, 'maintenance');
+    assert.equal(world.host(host).graceEndsAt, until);
+    await world.clock.pass(until - world.clock.now());
+    world.policies.tell();
+    await settle();
+    assert.equal(world.host(host).state, 'drifted');
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('a policy that reports withdraws nothing', async () => {
+    const { world, host, session } = await live({}, inForce({ forbidden: ['/tmp/miner'], mode: 'report' }));
+    host.run('/tmp/miner');
+    await session.grow();
+    assert.equal(world.host(host).state, 'unmeasured');
+    assert.equal(world.host(host).appraisal?.components[0]?.result, 'fail');
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('evidence that is not what was asked for', () => {
+  const cases: readonly [
+    string,
+    RegExp,
+    (host: MeasuredHost) => Parameters<MeasuredHost['answerTick']>[1],
+  ][] = [
+    ['quote_nonce', /^the quote answers another challenge/, () => ({ extraData: new Uint8Array(32) })],
+    [
+      'quote_signature',
+      /^the signature of the quote/,
+      () => ({
+        change: (evidence) => ({ ...evidence, signature: flipped(evidence.signature) }),
+      }),
+    ],
+    ['evidence_unexpected', /^evidence 9 was not asked for$/, () => ({ seq: 9n })],
+    [
+      'evidence_invalid',
+      /^the ima-list comes twice$/,
+      () => ({
+        change: (evidence) => ({ ...evidence, logs: [...evidence.logs.slice(1), ...evidence.logs.slice(2)] }),
+      }),
+    ],
+    [
+      'evidence_invalid',
+      /^the ima-list is present from byte 5 on, where \d+ was asked for$/,
+      () => ({
+        change: (evidence) => ({
+          ...evidence,
+          logs: evidence.logs.map((part) => (part.log === 3 ? { ...part, offset: 5n } : part)),
+        }),
+      }),
+    ],
+    [
+      'evidence_invalid',
+      /^a part of a log has the kind 7 and the state 1$/,
+      () => ({
+        change: (evidence) => ({
+          ...evidence,
+          logs: evidence.logs.map((part) => (part.log === 3 ? { ...part, log: 7 as never } : part)),
+        }),
+      }),
+    ],
+    [
+      'evidence_invalid',
+      /^a quote has 513 bytes/,
+      () => ({ change: (evidence) => ({ ...evidence, attest: new Uint8Array(513) }) }),
+    ],
+  ];
+  for (const [code, message, change] of cases) {
+    it(`ends the session with ${code}: ${message.source}`, async () => {
+      const { world, host, session } = await live();
+      session.auto = false;
+      await session.grow();
+      await session.answer(undefined, change(host) ?? {});
+      const error = await session.ended;
+      assert.ok(hasCode(error, code as never), String(error));
+      assert.match(error.message, message);
+      assert.equal(world.sessions.isLive(world.nodeId(host)), false);
+      await world[Symbol.asyncDispose]();
+    });
+  }
+
+  it('another chip cannot speak for this one', async () => {
+    const { world, session } = await live();
+    session.auto = false;
+    await session.grow();
+    const [tick] = session.ticks;
+    assert.ok(tick !== undefined);
+    await session.say({ case: 'evidence', value: await measuredHost().answerTick(tick) });
+    assert.ok(hasCode(await session.ended, 'quote_signature'));
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('one answer is good once', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    await session.grow();
+    const [tick] = session.ticks;
+    assert.ok(tick !== undefined);
+    const value = await host.answerTick(tick);
+    await session.say({ case: 'evidence', value });
+    await session.say({ case: 'evidence', value });
+    const error = await session.ended;
+    assert.ok(hasCode(error, 'evidence_unexpected'), String(error));
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('an answer that comes too late is no answer, and no crime', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    await session.grow();
+    const [tick] = session.ticks;
+    assert.ok(tick !== undefined);
+    await world.clock.pass(15_000, 1000);
+    await session.answer(tick);
+    assert.equal(session.over, false);
+    const before = world.measurements.lastEvidenceAt(world.host(host).id);
+    assert.ok(before < world.clock.now() - 14_000);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('a part of a log that nobody asked for ends the session', async () => {
+    const { world, host, session } = await live();
+    const value = host.part({ log: 3, offset: 0n, maxBytes: 10 } as never);
+    await session.say({ case: 'logPart', value });
+    const error = await session.ended;
+    assert.ok(hasCode(error, 'evidence_unexpected'));
+    assert.match(error.message, /^a part of a log was not asked for$/);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('a host that stops in the middle of a log is cut off in time', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    for (let n = 0; n < 10; n += 1) host.run(`/usr/bin/${n}`);
+    host.partSize = 100;
+    await session.grow();
+    await session.answer();
+    assert.equal(session.requests, 1);
+    await world.clock.pass(15_000, 5000);
+    const error = await session.ended;
+    assert.ok(hasCode(error, 'evidence_late'), String(error));
+    assert.match(error.message, /^the ima-list did not come within its time$/);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('hints that do not give the digest count for nothing, and nothing follows from them', async () => {
+    const { world, host, session } = await live();
+    session.change = {
+      change: (evidence) => ({
+        ...evidence,
+        pcrValues: evidence.pcrValues.map((pcr) => ({ ...pcr, value: new Uint8Array(32) })),
+      }),
+    };
+    host.run('/usr/bin/two');
+    await session.grow();
+    assert.equal(session.over, false);
+    assert.equal(world.host(host).state, 'trusted');
+    const latest = await world.measurements.archive.latest(world.host(host).id);
+    assert.deepEqual(latest?.record.pcrValues, {});
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('a judge that fails ends the session and counts as no evidence', async () => {
+    const { world, host, session } = await live();
+    world.appraiser.failNext = new Error('a fault');
+    await session.grow();
+    assert.ok(hasCode(await session.ended, 'evidence_unjudged'));
+    assert.equal(world.host(host).state, 'trusted');
+    assert.equal(world.measurements.isFresh({ hostId: world.host(host).id }), false);
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('clock and counters on a session', () => {
+  it('a clock that falls makes the host suspect, and everything is read anew', async () => {
+    const { world, host, session } = await live();
+    host.chip.clock.clock = 1n;
+    await session.grow();
+    const known = world.host(host);
+    assert.deepEqual([known.state, known.reasons[0]?.code], ['suspect', 'cloned-or-cleared']);
+    assert.equal(world.appraiser.judged.at(-1)?.withState, false);
+    assert.equal(session.over, false);
+    assert.ok(world.events.some(({ name }) => name === 'host_suspect'));
+    await world.clock.pass(30_000, 1000);
+    assert.equal(world.appraiser.judged.at(-1)?.withState, true, 'and goes on from there');
+    assert.equal(world.host(host).state, 'suspect', 'which no good evidence takes back');
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('an attestation that overtakes a tick is no fallen clock', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    await session.grow();
+    const [tick] = session.ticks;
+    assert.ok(tick !== undefined);
+    const value = await host.answerTick(tick);
+    await world.attestHost(host);
+    await session.say({ case: 'evidence', value });
+    assert.equal(world.host(host).state, 'trusted');
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('logs on a session', () => {
+  it('bring what is new in parts', async () => {
+    const { world, host, session } = await live();
+    for (let n = 0; n < 30; n += 1) host.run(`/usr/bin/${n}`);
+    host.partSize = 500;
+    await session.grow();
+    assert.ok(session.requests > 3);
+    assert.equal(world.host(host).state, 'trusted');
+    const latest = await world.measurements.archive.latest(world.host(host).id);
+    assert.equal(latest?.record.logs.imaList, host.imaList.length);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('that were cut short are read from the beginning, once, and then judged', async () => {
+    const { world, host, session } = await live();
+    const { length } = host.imaList;
+    host.run('/usr/bin/two');
+    await session.grow();
+    host.imaList = host.imaList.subarray(0, length);
+    await world.clock.pass(1000);
+    await session.grow();
+    assert.equal(world.host(host).state, 'drifted');
+    assert.equal(world.host(host).reasons[0]?.code, 'pcr_unexplained');
+    const judgements = world.appraiser.judged.length;
+    await world.clock.pass(60_000, 1000);
+    assert.equal(world.appraiser.judged.length, judgements, 'the same registers are not argued about again');
+    assert.ok(world.measurements.lastEvidenceAt(world.host(host).id) > world.clock.now() - 31_000);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('whose tail lies ahead of the quote keep it for the next one', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    await session.grow();
+    const [tick] = session.ticks;
+    assert.ok(tick !== undefined);
+    const quoted = await host.answerTick(tick);
+    const { length } = host.imaList;
+    host.run('/usr/bin/late');
+    const read = await host.answerTick(tick);
+    await session.say({ case: 'evidence', value: { ...quoted, logs: read.logs } });
+    const { id } = world.host(host);
+    assert.equal((await world.measurements.archive.latest(id))?.record.logs.imaList, length);
+    assert.equal(world.host(host).state, 'trusted');
+    session.auto = true;
+    await world.clock.pass(30_000, 1000);
+    assert.equal((await world.measurements.archive.latest(id))?.record.logs.imaList, host.imaList.length);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('tell which digests this boot measured', async () => {
+    const { world, host, session } = await live();
+    const { id } = world.host(host);
+    assert.equal(world.measurements.isMeasured(id, '/usr/bin/one'), true);
+    assert.equal(world.measurements.isMeasured(id, '/usr/bin/two'), false);
+    host.run('/usr/bin/two');
+    await session.grow();
+    assert.equal(world.measurements.isMeasured(id, '/usr/bin/two'), true);
+    assert.equal(world.measurements.isMeasured('00', '/usr/bin/two'), false);
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('silence', () => {
+  const stale = async (world: MeasuringWorld, host: MeasuredHost) =>
+    !world.sessions.isLive(world.nodeId(host));
+
+  it('makes a node stale by itself, though its heart beats, and evidence ends that', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    for (let at = 0; at < 70; at += 10) {
+      await world.clock.pass(10_000, 1000);
+      await session.say({ case: 'heartbeat', value: {} as never });
+    }
+    assert.equal(await stale(world, host), false);
+    await world.clock.pass(6_000, 1000);
+    await session.say({ case: 'heartbeat', value: {} as never });
+    assert.equal(await stale(world, host), true);
+    assert.equal(session.over, false);
+    assert.equal(session.states().at(-1), HostState.STALE);
+    session.auto = true;
+    await world.clock.pass(16_000, 1000);
+    await session.grow();
+    assert.equal(await stale(world, host), false);
+    assert.equal(session.states().at(-1), HostState.TRUSTED);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('is nothing to a policy that only reports, nor where none applies', async () => {
+    for (const mode of ['report', undefined] as const) {
+      const { world, host, session } = await live({}, mode && inForce({ mode }));
+      if (mode === undefined) world.policies.set(undefined);
+      session.auto = false;
+      for (let at = 0; at < 120; at += 10) {
+        await world.clock.pass(10_000, 10_000);
+        await session.say({ case: 'heartbeat', value: {} as never });
+      }
+      assert.equal(await stale(world, host), false, mode);
+      await world[Symbol.asyncDispose]();
+    }
+  });
+
+  it('of an agent that says it cannot answer ticks is silence too', async () => {
+    const world = await measuringWorld();
+    world.policies.set(policy);
+    const host = measuredHost();
+    await world.attestHost(host);
+    const session = await world.open(host, { features: [] });
+    for (let at = 0; at < 80; at += 10) {
+      await world.clock.pass(10_000, 10_000);
+      await session.say({ case: 'heartbeat', value: {} as never });
+    }
+    assert.equal(await stale(world, host), true);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('after a restart of the server lasts until the first answer', async () => {
+    const first = await live();
+    const world = await measuringWorld({ before: first.world });
+    world.policies.set(policy);
+    const session = await world.open(first.host, { auto: false });
+    assert.equal(await stale(world, first.host), true);
+    assert.equal(session.ticks.length, 1, 'asked at once');
+    await session.answer();
+    assert.equal(await stale(world, first.host), false);
+    assert.equal(session.states().at(-1), HostState.TRUSTED);
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('evidence that somebody waits for', () => {
+  it('is of a quote that was asked for after the question', async () => {
+    const { world, host, session } = await live();
+    const { id } = world.host(host);
+    session.auto = false;
+    await session.grow();
+    let came: boolean | undefined;
+    const waiting = world.measurements.freshEvidence(id, 5000).then((result) => {
+      came = result;
+    });
+    await session.answer();
+    assert.equal(came, undefined, 'the tick was under way before');
+    session.auto = true;
+    await world.clock.pass(1000, 500);
+    await waiting;
+    assert.equal(came, true);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('does not come from a host that is silent or gone', async () => {
+    const { world, host, session } = await live();
+    const { id } = world.host(host);
+    session.auto = false;
+    const waiting = world.measurements.freshEvidence(id, 2000);
+    await world.clock.pass(2000, 500);
+    assert.equal(await waiting, false);
+    const cut = world.measurements.freshEvidence(id, 20_000);
+    await session.close();
+    assert.equal(await cut, false);
+    assert.equal(await world.measurements.freshEvidence(id, 1000), false);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('callers share one tick', async () => {
+    const { world, host, session } = await live();
+    const { id } = world.host(host);
+    const all = await Promise.all([1, 2, 3].map(() => world.measurements.freshEvidence(id, 5000)));
+    assert.deepEqual(all, [true, true, true]);
+    assert.equal(session.ticks.length, 1);
+    world.measurements.tickNow(id);
+    await world.clock.pass(1000);
+    assert.equal(session.ticks.length, 2);
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('two sessions of one node', () => {
+  it('only the newer one is asked', async () => {
+    const { world, host, session } = await live();
+    const newer = await world.open(host);
+    await world.clock.pass(31_000, 1000);
+    assert.equal(session.ticks.length, 0);
+    assert.ok(newer.ticks.length >= 1);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('a node that comes back goes on where it was', async () => {
+    const { world, host, session } = await live();
+    await session.close();
+    host.run('/usr/bin/two');
+    const again = await world.open(host);
+    await again.grow();
+    assert.equal(world.appraiser.judged.at(-1)?.withState, true);
+    assert.equal(host.sent.ima, host.imaList.length);
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+function flipped(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  copy[copy.length - 1] = (copy[copy.length - 1] ?? 0) ^ 1;
+  return copy;
+}
