@@ -51,13 +51,15 @@ export function changeLine({ kind, name, change, hash, hashBefore }: ObjectChang
   return `${signs[change] ?? '?'} ${kindWord(kind)} ${name} (${[...new Set(versions)].join(' -> ')})`;
 }
 
-/** The hosts whose state changes or is not known, and the totals; empty when nobody is judged otherwise. */
+/** The hosts whose state changes or is not known, or against which something speaks, and the totals; empty when nobody is judged otherwise. */
 export function impactText(impact: Impact | undefined): string {
   if (impact === undefined || impact.affected === 0) return 'No host is judged otherwise.';
   const { affected, hosts, good, lost, regained, unknown, held, blastRadius } = impact;
-  const moved = impact.outcomes.filter(({ stateNow, stateThen }) => stateNow !== stateThen);
+  const told = impact.outcomes.filter(
+    ({ stateNow, stateThen, reasons }) => stateNow !== stateThen || reasons.length > 0,
+  );
   const lines = [
-    ...(moved.length === 0 ? [] : [outcomesTable(moved)]),
+    ...(told.length === 0 ? [] : [outcomesTable(told)]),
     `${affected} of ${hosts} hosts are judged otherwise; of ${good} good ones ${lost} would lose their trust, ${unknown} cannot be told; ${regained} would regain it`,
     ...(held ? [`held: more than ${blastRadius} % of the good hosts would lose their trust`] : []),
   ];

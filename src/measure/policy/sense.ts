@@ -47,6 +47,11 @@ function nothingProblems(policy: MeasurementPolicy): ManifestProblem[] {
   if (rules.every((rule) => rule === undefined)) {
     return [nothing([], 'no component has a rule; write at least one, as secureBoot: {}')];
   }
+  if (policy.mode === 'enforce' && rules.every((rule) => rule === undefined || rule.onFail === 'warn')) {
+    return [
+      nothing([], 'every rule only warns, so that every host would be trusted; write mode: report for that'),
+    ];
+  }
   const problems = [];
   for (const [key, rule] of Object.entries({ firmware, firmwareConfig, bootChain })) {
     if (rule !== undefined && rule.accept.length === 0 && !sets) {

@@ -114,7 +114,8 @@ async function outcomeOf(
       },
       at,
     );
-    return { ...base, stateThen: state, reasons: judgementReasons(appraisal) };
+    // What speaks against it is told whatever follows: of a policy that only reports, nothing does.
+    return { ...base, stateThen: state, reasons: judgementReasons({ ...appraisal, verdict: 'drifted' }) };
   } catch (error) {
     return unknown('evidence_unjudged', messageOf(error));
   }

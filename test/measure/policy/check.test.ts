@@ -209,6 +209,7 @@ test('a policy that checks nothing is refused', () => {
   const nothing = (changes: Record<string, unknown>, message: RegExp) =>
     refused(policyManifest({ ...none, ...changes }), message, 'policy_checks_nothing');
   nothing({}, /^MeasurementPolicy uki-fleet: no component has a rule; write at least one/);
+  nothing({ secureBoot: { onFail: 'warn' }, userspace: { onFail: 'warn' } }, /every rule only warns/);
   nothing({ firmware: {} }, /firmware: has nothing to compare with: name references, or accept digests/);
   nothing(
     { firmwareConfig: { ignoreTypes: ['EV_CPU_MICROCODE'] } },
