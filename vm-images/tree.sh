@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# tree.sh BASE.tar TREE: unpacks the base and makes a Touchmark host of it; the agent itself comes with image.sh. Needs root.
+# tree.sh BASE.tar KEYS TREE: unpacks the base and makes a Touchmark host of it; the agent itself comes with image.sh. Needs root.
 set -euo pipefail
-base=$1 tree=$2
+base=$1 keys=$2 tree=$3
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 rm -rf "$tree"
@@ -27,5 +27,8 @@ echo '127.0.0.1 localhost touchmark-vm' >"$tree/etc/hosts"
 echo '/dev/vdb / ext4 rw,noatime 0 0' >"$tree/etc/fstab"
 echo 3f0c27a1c2d94b7d9a3d6c1f5e8b7a60 >"$tree/etc/machine-id"
 mkdir -p "$tree/etc/touchmark"
+"$here/initrd.sh" "$tree"
+# A kernel that kexec may start under Secure Boot, for it is signed by a key of db.
+sbsign --key "$keys/db.key" --cert "$keys/db.crt" --output "$tree/boot/vmlinuz.signed" "$tree"/boot/vmlinuz-* 2>/dev/null
 # Nothing is out of date at the first boot, so that nothing is brought up to date then.
 touch -d '+1 day' "$tree/etc/.updated" "$tree/var/.updated"

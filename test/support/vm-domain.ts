@@ -145,7 +145,6 @@ function shown(json: string): ShownHost {
 async function enlist(machine: Machine, port: number, bundle: string): Promise<void> {
   await machine.write('/etc/touchmark/bootstrap.pem', bundle);
   await machine.write('/etc/touchmark/agent.toml', agentToml(port));
-  await machine.run('chgrp touchmark-measured /etc/touchmark/*');
   await machine.run('systemctl --no-block restart touchmark-agent');
 }
 

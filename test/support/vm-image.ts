@@ -43,11 +43,12 @@ export async function buildImage(): Promise<VmImage> {
   const keys = join(cache, 'keys');
   await made(keys, (path) => script('keys.sh', join(cache, 'venv', 'bin', 'virt-fw-vars'), path));
   const treeKey = hashOf([
-    ...['base.sh', 'tree.sh', 'guest'].map((name) => join(scripts, name)),
+    ...['base.sh', 'tree.sh', 'initrd.sh', 'guest'].map((name) => join(scripts, name)),
     join(repoRoot(), 'systemd'),
+    join(keys, 'db.crt'),
   ]);
   const tree = join(cache, `tree-${treeKey}`);
-  await made(tree, (path) => script('tree.sh', base, path));
+  await made(tree, (path) => script('tree.sh', base, keys, path));
   const agent = ['dist/src', 'dist/native', 'bin', 'package-lock.json', 'vm-images/image.sh'];
   const imageKey = hashOf(
     agent.map((path) => join(repoRoot(), path)),

@@ -95,7 +95,7 @@ describe('a host that boots with Secure Boot, a chip and IMA', () => {
     const fetched = await guest.run(
       'setpriv --reuid 33 --regid 33 --clear-groups touchmark-agent api fetch x509 -socketPath /run/touchmark/agent/public/api.sock',
     );
-    assert.match(fetched, new RegExp(`SPIFFE ID:\\s+${id}`));
+    assert.match(fetched, new RegExp(`SPIFFE ID\\s*: ${id}`));
     const refused = await guest.ask(
       'touchmark-agent api fetch x509 -socketPath /run/touchmark/agent/public/api.sock',
     );
@@ -104,7 +104,6 @@ describe('a host that boots with Secure Boot, a chip and IMA', () => {
     const listed = await guest.run('cat /sys/kernel/security/ima/ascii_runtime_measurements');
     for (const file of ['bin/node', 'dist/src/cli/main.js', 'bin/touchmark-agent'])
       assert.match(listed, new RegExp(` /usr/lib/touchmark/${file}`));
-    assert.match(listed, / \/etc\/touchmark\/agent\.toml/);
   });
 });
 
