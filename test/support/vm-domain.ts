@@ -39,7 +39,19 @@ export async function makeChip(directory: string): Promise<VmChip> {
 /** What `host show` says. */
 export interface ShownHost {
   readonly state: string;
-  readonly reasons: readonly { readonly code: string; readonly message: string }[];
+  readonly reasons: readonly Reason[];
+  readonly components: readonly ShownComponent[];
+}
+
+export interface ShownComponent {
+  readonly component: string;
+  readonly result: string;
+  readonly reasons: readonly Reason[];
+}
+
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
 }
 
 /** A server of its own on this machine, which expects one chip. */
@@ -47,6 +59,7 @@ export interface VmDomain extends AsyncDisposable {
   readonly directory: string;
   readonly trustDomain: string;
   readonly agentId: string;
+  readonly port: number;
   /** `touchmark-server` with this server's socket; never throws for an exit code. */
   server(...args: string[]): Promise<Ran>;
   /** As `server`, and fails when it does; its standard output. */
@@ -54,20 +67,23 @@ export interface VmDomain extends AsyncDisposable {
   /** Configures and starts the agent of a guest for this server. */
   enlist(machine: Machine): Promise<void>;
   host(): Promise<ShownHost>;
-  /** Waits until the host is in one of these states. */
-  hostIs(states: readonly string[], ms?: number): Promise<ShownHost>;
+  /** Waits until the host is in one of these states, and all these codes are among the reasons. */
+  hostIs(states: readonly string[], codes?: readonly string[], ms?: number): Promise<ShownHost>;
   /** What the server wrote. */
   log(): Promise<string>;
 }
 
 const trustDomain = 'vm.test';
 
-/** @param more lines at the end of server.toml */
-export async function startDomain(chip: VmChip, more = ''): Promise<VmDomain> {
+/**
+ * @param more lines at the end of server.toml
+ * @param anchors makers of further chips, PEM
+ */
+export async function startDomain(chip: VmChip, more = '', anchors = ''): Promise<VmDomain> {
   const directory = await mkdtemp(join(tmpdir(), 'tm-vms-'));
   const at = (name: string) => join(directory, name);
   const port = await freePort();
-  await writeFile(at('anchors.pem'), chip.anchors);
+  await writeFile(at('anchors.pem'), chip.anchors + anchors);
   await writeFile(at('server.toml'), serverToml(directory, port) + more);
   const child = spawn(
     'setpriv',
@@ -91,12 +107,13 @@ export async function startDomain(chip: VmChip, more = ''): Promise<VmDomain> {
   const domain: VmDomain = {
     directory,
     trustDomain,
+    port,
     agentId: `spiffe://${trustDomain}/spire/agent/tpm/${chip.ekHash}`,
     server,
     must,
     host,
     enlist: async (machine) => enlist(machine, port, await must('bundle', 'show')),
-    hostIs: (states, ms = 60_000) => hostIs(host, states, ms),
+    hostIs: (states, codes = [], ms = 60_000) => hostIs(host, states, codes, ms),
     log: () => readFile(at('server.log'), 'utf8'),
     async [Symbol.asyncDispose]() {
       const ended = once(child, 'close');
@@ -120,26 +137,34 @@ export async function startDomain(chip: VmChip, more = ''): Promise<VmDomain> {
 async function hostIs(
   host: () => Promise<ShownHost>,
   states: readonly string[],
+  codes: readonly string[],
   ms: number,
 ): Promise<ShownHost> {
   let last: ShownHost | undefined;
   await until(
     async () => {
       last = await host().catch(() => undefined);
-      return last !== undefined && states.includes(last.state);
+      const said = last ? codesOf(last) : [];
+      return last !== undefined && states.includes(last.state) && codes.every((code) => said.includes(code));
     },
     ms,
-    async () => `the host is ${JSON.stringify(last)}, not ${states.join(' or ')}`,
+    async () => `the host is ${JSON.stringify(last)}, not ${[...states, ...codes].join(', ')}`,
   );
-  return last ?? { state: '', reasons: [] };
+  if (!last) throw new Error('the host is not known');
+  return last;
 }
 
-/** The state's name in small letters, whatever JSON calls it. */
+/** Codes of all reasons, of the state and of the components. */
+export function codesOf({ reasons, components }: ShownHost): string[] {
+  return [...reasons, ...components.flatMap((component) => component.reasons)].map(({ code }) => code);
+}
+
 function shown(json: string): ShownHost {
-  const record = JSON.parse(json) as { host?: unknown } & Record<string, unknown>;
-  const host = (record.host ?? record) as { state?: string; reasons?: ShownHost['reasons'] };
-  const state = String(host.state).toLowerCase().replace('host_state_', '');
-  return { state, reasons: host.reasons ?? [] };
+  const { state, reasons, appraisal } = JSON.parse(json) as Omit<ShownHost, 'components'> & {
+    appraisal?: { components: ShownComponent[] };
+  };
+  const components = appraisal?.components ?? [];
+  return { state: state.toLowerCase().replace('host_state_', ''), reasons, components };
 }
 
 async function enlist(machine: Machine, port: number, bundle: string): Promise<void> {
@@ -153,7 +178,7 @@ export async function until(
   ms: number,
   complaint: () => Promise<string>,
 ): Promise<void> {
-  for (const end = Date.now() + ms; !(await holds()); await sleep(200)) {
+  for (const end = Date.now() + ms; !(await holds()); await sleep(300)) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${await complaint()}`);
   }
 }

@@ -31,7 +31,7 @@ export interface Machine extends AsyncDisposable {
   write(path: string, content: string | Uint8Array, mode?: string): Promise<void>;
   /** What came over the serial console since power on. */
   console(): Promise<string>;
-  /** Cuts the power. What it leaves can be booted again by `bootMachine`. */
+  /** Writes its disks and cuts the power. What it leaves can be booted again by `bootMachine` while this is not disposed of. */
   powerOff(): Promise<MachineParts>;
   /** Stops it for good and keeps it: from there any number of machines go on, each by itself. */
   snapshot(): Promise<Snapshot>;
@@ -143,6 +143,7 @@ function machineOf(
     },
     console: () => readFile(at('console.log'), 'utf8').catch(() => ''),
     async powerOff() {
+      await ask('sync').catch(() => {});
       await stop();
       return parts;
     },

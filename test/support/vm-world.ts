@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { Disposal } from '../../src/disposal.js';
 import { binary, execute } from './dev.js';
 import { repoRoot } from './root.js';
 import { makeChip, startDomain, type VmChip, type VmDomain } from './vm-domain.js';
 import { buildImage, goodCommandLine, type VmImage } from './vm-image.js';
 import { bootMachine, forkMachine, type Machine, type MachineParts, type Snapshot } from './vm-machine.js';
+import { anchorsOfCopies, type Neighbour, startNeighbour } from './vm-neighbour.js';
 
 /** What all scenarios begin with: a good host that has booted, and a policy that was made from it and from what it boots. */
 export interface VmWorld {
@@ -133,37 +135,62 @@ labels: { kind: guest }
 policy: guests
 `;
 
-/** A good host of a domain of its own, trusted under the policy. */
+/** A good host of a domain of its own, trusted under the policy, with a neighbour for which there is none. */
 export interface GoodHost extends AsyncDisposable {
   readonly domain: VmDomain;
   readonly guest: Machine;
+  readonly neighbour: Neighbour;
 }
 
 export async function goodHost(world: VmWorld): Promise<GoodHost> {
-  const domain = await domainWithPolicy(world);
-  let guest: Machine | undefined;
-  const dispose = async () => {
-    await guest?.[Symbol.asyncDispose]();
-    await domain[Symbol.asyncDispose]();
-  };
+  const parts = new Disposal();
+  const { chip, manifests, snapshot } = world;
+  const neighbourAnchors = await anchorsOfCopies();
   try {
-    guest = await forkMachine(world.snapshot);
+    const domain = parts.use(await startDomain(chip, ticks, neighbourAnchors));
+    await domain.must('host', 'set', chip.ekHash, '-label', 'kind=guest');
+    await domain.must('apply', ...manifests.flatMap((file) => ['-f', file]));
+    const guest = parts.use(await forkMachine(snapshot));
     await domain.enlist(guest);
-    await domain.hostIs(['trusted']);
-    return { domain, guest, [Symbol.asyncDispose]: dispose };
+    const neighbour = parts.use(await startNeighbour(domain));
+    await domain.hostIs(['trusted']).catch((error) => explained(error, guest, domain));
+    return { domain, guest, neighbour, [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose]() };
   } catch (error) {
-    const said = await guest
-      ?.ask('journalctl -u touchmark-agent --no-pager | tail -20')
-      .catch(() => undefined);
-    const log = (await domain.log()).slice(-3000);
-    await dispose();
-    throw new Error(`the good host is not trusted; agent: ${said?.output}; server: ${log}`, { cause: error });
+    await parts[Symbol.asyncDispose]();
+    throw error;
   }
 }
 
-export async function domainWithPolicy({ chip, manifests }: VmWorld): Promise<VmDomain> {
-  const domain = await startDomain(chip, '\n[measurement]\ntick_interval = "5s"\n');
-  await domain.must('host', 'set', chip.ekHash, '-label', 'kind=guest');
-  for (const file of manifests) await domain.must('apply', '-f', file);
-  return domain;
+const ticks = '\n[measurement]\ntick_interval = "5s"\n';
+
+async function explained(cause: unknown, guest: Machine, domain: VmDomain): Promise<never> {
+  const agent = await guest.ask('journalctl -u touchmark-agent --no-pager | tail -20');
+  const server = (await domain.log()).split('\n').filter((line) => !line.includes('event="rpc"'));
+  const said = `agent: ${agent.output}; server: ${server.slice(-20).join('\n')}`;
+  throw new Error(`the good host is not trusted; ${said}`, { cause });
+}
+
+/** Starts a guest again from what is left of it, with other parts where they are given; its agent comes up by itself. */
+export async function bootAgain(guest: Machine, others: Partial<MachineParts> = {}): Promise<Machine> {
+  return bootMachine({ ...(await guest.powerOff()), ...others });
+}
+
+const watchLog = '/run/watch.log';
+const workloadSocket = '/run/touchmark/agent/public/api.sock';
+
+/** Registers a workload of the guest, and lets it hold its stream of identities open. */
+export async function startsWatching(domain: VmDomain, guest: Machine): Promise<void> {
+  const id = `spiffe://${domain.trustDomain}/web`;
+  const selector = ['-selector', 'unix:uid:33'];
+  await domain.must('entry', 'create', '-parentID', domain.agentId, '-spiffeID', id, ...selector);
+  const watch = `setpriv --reuid 33 --regid 33 --clear-groups touchmark-agent api watch -socketPath ${workloadSocket}`;
+  await guest.run(`(${watch} >${watchLog} 2>&1; date +%s.%N >>${watchLog}) >/dev/null 2>&1 &`);
+  await guest.run(`until grep -q ${id} ${watchLog}; do sleep 0.2; done`);
+}
+
+/** Waits for the end of that stream: how many seconds after the time in /tmp/ran it came. */
+export async function watchEnded(guest: Machine): Promise<number> {
+  await guest.run(`until tail -1 ${watchLog} | grep -qE '^[0-9.]+$'; do sleep 0.1; done`);
+  const [ran = 0, ended = 0] = (await guest.run(`cat /tmp/ran; tail -1 ${watchLog}`)).split('\n').map(Number);
+  return ended - ran;
 }

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { codesOf } from '../support/vm-domain.js';
+import { goodCommandLine } from '../support/vm-image.js';
+import { bootAgain, goodHost, type VmWorld, vmWorld } from '../support/vm-world.js';
+
+const imaList = '/sys/kernel/security/ima/binary_runtime_measurements';
+const withoutRules = goodCommandLine.replace('ima_policy=tcb|critical_data ', '');
+
+describe('a trusted host that starts anew', () => {
+  let world: VmWorld;
+  before(async () => {
+    world = await vmWorld();
+  });
+
+  test('stays trusted, without a person, when it boots the same image', async () => {
+    await using host = await goodHost(world);
+    const first = await host.guest.run('cat /proc/sys/kernel/random/boot_id');
+    await using again = await bootAgain(host.guest);
+    assert.notEqual(await again.run('cat /proc/sys/kernel/random/boot_id'), first);
+    await again.run(
+      'systemctl is-active --wait touchmark-agent || systemctl is-system-running --wait',
+      60_000,
+    );
+    assert.equal((await host.domain.hostIs(['trusted'])).state, 'trusted');
+    await host.neighbour.isUntouched();
+  });
+
+  test('drifts when it boots with another command line', async () => {
+    await using host = await goodHost(world);
+    const { esp } = await world.image.uki(`${goodCommandLine} init_on_alloc=0`);
+    await using again = await bootAgain(host.guest, { esp });
+    const shown = await host.domain.hostIs(['drifted'], ['command_line_unknown']);
+    assert.match(JSON.stringify(shown.components), /init_on_alloc=0/);
+    assert.deepEqual(codesOf(shown), []);
+    await host.neighbour.isUntouched();
+    void again;
+  });
+
+  test('drifts when it boots another image, signed by the same key', async () => {
+    await using host = await goodHost(world);
+    const { esp } = await world.image.uki(goodCommandLine, '2');
+    await using again = await bootAgain(host.guest, { esp });
+    const shown = await host.domain.hostIs(['drifted'], ['boot_image_unknown']);
+    assert.deepEqual(codesOf(shown), []);
+    await host.neighbour.isUntouched();
+    void again;
+  });
+
+  test('drifts when Secure Boot is turned off', async () => {
+    await using host = await goodHost(world);
+    await using again = await bootAgain(host.guest, { vars: world.image.varsOff });
+    const shown = await host.domain.hostIs(['drifted'], ['secure_boot_off']);
+    assert.deepEqual(codesOf(shown), []);
+    await host.neighbour.isUntouched();
+    void again;
+  });
+
+  test('drifts when it shows the list of an earlier boot', async () => {
+    await using host = await goodHost(world);
+    await host.guest.run(`cp ${imaList} /var/old-list; systemctl disable touchmark-agent`);
+    await using again = await bootAgain(host.guest);
+    await again.run(`mount --bind /var/old-list ${imaList} && systemctl --no-block start touchmark-agent`);
+    const shown = await host.domain.hostIs(['drifted']);
+    assert.deepEqual(codesOf(shown), []);
+    await host.neighbour.isUntouched();
+  });
+
+  test('drifts when its IMA rules become weaker', async () => {
+    await using host = await goodHost(world);
+    await host.guest.run("sed -i '/BPRM_CHECK/d' /etc/ima/ima-policy");
+    await using again = await bootAgain(host.guest);
+    const shown = await host.domain.hostIs(['drifted'], ['ima_policy_unknown']);
+    assert.deepEqual(codesOf(shown), []);
+    await host.neighbour.isUntouched();
+    void again;
+  });
+
+  test('drifts when IMA is off', async () => {
+    await using host = await goodHost(world);
+    await host.guest.run('rm /etc/ima/ima-policy');
+    const { esp } = await world.image.uki(withoutRules);
+    await using again = await bootAgain(host.guest, { esp });
+    const shown = await host.domain.hostIs(['drifted'], ['ima_rules_unproven']);
+    assert.deepEqual(codesOf(shown), []);
+    await host.neighbour.isUntouched();
+    void again;
+  });
+
+  test('drifts when kexec starts another kernel behind its back', async () => {
+    await using host = await goodHost(world);
+    await host.guest.run('systemctl stop touchmark-agent');
+    await host.guest.run(
+      'kexec -s -l /boot/vmlinuz.signed --initrd=/boot/initrd.img --append="$(cat /proc/cmdline)"',
+    );
+    await host.guest.run('(sleep 1; kexec -e) >/dev/null 2>&1 &');
+    const shown = await host.domain.hostIs(['drifted'], ['boot_aggregate_mismatch'], 90_000);
+    assert.deepEqual(codesOf(shown), []);
+    await host.neighbour.isUntouched();
+  });
+});
