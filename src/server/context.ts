@@ -46,6 +46,7 @@ import { openEventLog } from './record/event-log.js';
 import { openRegistry } from './registry/registry.js';
 import { openServerSvid, type ServerSvid } from './server-svid.js';
 import type { Sessions } from './sessions/contract.js';
+import { watchOutdated } from './sessions/outdated.js';
 import { createSessions } from './sessions/sessions.js';
 import { openUpstreamAuthority } from './upstream-authorities/upstream-authority-table.js';
 
@@ -140,7 +141,10 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
     ...core,
     ...attestation,
     ...{ permitIssuance, verifyPeer },
-    gate: createGate({ ...core, administrators, verifyPeer, permitIssuance }),
+    gate: createGate({
+      ...{ ...core, administrators, verifyPeer, permitIssuance },
+      onOutdated: watchOutdated({ ...core, ...attestation, onEvent: attestation.onNodeEvent }),
+    }),
     serverSvid: disposal.use(await openServerSvid({ issuer, authority, clock, log })),
     bundles: createBundles(store, registry, trustDomain),
     limits: createLimits(config.rateLimits, clock),

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../../clock.js';
 import type { Administrator } from '../../config/server-config.js';
-import { type ErrorCode, TouchmarkError } from '../../errors.js';
+import { type ErrorCode, hasCode, TouchmarkError } from '../../errors.js';
 import type { AuditFields } from '../../events.js';
 import type { Call, Interceptor } from '../../rpc/call.js';
 import { statusName, withDetails } from '../../rpc/error-status.js';
@@ -31,6 +31,8 @@ import type { Privileged } from './privileged.js';
 /** What a listener found out about a connection; the same object for as long as it lives. */
 export type Connected = UnixCaller | ({ readonly via: 'tls' } & TlsConnection);
 
+const SESSION = '/touchmark.session.v1.Session/Open';
+
 export interface GateDeps {
   readonly verifyPeer: (peer: TlsPeer) => PeerSvid | TouchmarkError;
   readonly privileged: Privileged;
@@ -39,6 +41,8 @@ export interface GateDeps {
   readonly administrators: readonly Administrator[];
   /** @throws TouchmarkError when the node's state permits nothing now */
   readonly permitIssuance: (node: Node) => void;
+  /** A session is wanted by an SVID that a newer one has replaced. */
+  readonly onOutdated: (svid: PeerSvid, address: string) => void;
   readonly audit: Audit;
   readonly clock: Clock;
 }
@@ -113,10 +117,25 @@ function admit(deps: GateDeps, path: string, caller: Caller): Promise<void> | un
     refusal: caller.via === 'tls' ? caller.refusal : undefined,
   });
   if (decision === 'allowed' || svid === undefined) return undefined;
-  const { node, promote } = nodeInForce(deps.registry, svid);
+  const { node, promote } = inForce(deps, path, svid, caller);
   if (!promote) return undefined;
   deps.audit.event('node_serial_promoted', { agent_id: node.id, serial: svid.serial });
   return deps.nodes.promote(node.id, svid.serial);
+}
+
+function inForce(
+  deps: GateDeps,
+  path: string,
+  svid: PeerSvid,
+  caller: Caller,
+): ReturnType<typeof nodeInForce> {
+  try {
+    return nodeInForce(deps.registry, svid);
+  } catch (error) {
+    const outdated = hasCode(error, 'agent_not_active') && caller.via === 'tls' && path === SESSION;
+    if (outdated) deps.onOutdated(svid, caller.address);
+    throw error;
+  }
 }
 
 function callerOf(deps: GateDeps, connected: Connected): Caller {
