@@ -96,6 +96,16 @@ need_python() {
     .venv/bin/pip install --quiet --disable-pip-version-check 'spiffe==0.3.2'
 }
 
+# What test/vm builds and boots a guest with; the tool that enrols Secure Boot keys comes from PyPI.
+need_vm_parts() {
+  need_packages mmdebstrap=mmdebstrap qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils \
+    /usr/share/OVMF/OVMF_CODE_4M.secboot.fd=ovmf sbsign=sbsigntool objcopy=binutils mformat=mtools sfdisk=fdisk mke2fs=e2fsprogs \
+    cpio=cpio zstd=zstd openssl=openssl setpriv=util-linux python3=python3 /usr/lib/python3*/ensurepip=python3-venv
+  local venv=.cache/vm/venv
+  [ -x $venv/bin/python ] || python3 -m venv $venv
+  [ -x $venv/bin/virt-fw-vars ] || $venv/bin/pip install --quiet --disable-pip-version-check 'virt-firmware==26.10'
+}
+
 # need_node_version MAJOR: that line's newest Node.js, from the package registry; sets NODE.
 need_node_version() {
   local arch directory="$root/.nodes/$1"

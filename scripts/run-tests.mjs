@@ -28,7 +28,7 @@ if (files.length === 0) {
 // Slow suites share chips and sockets, so their files run one by one; unit tests wait more than they compute.
 const concurrency = `--test-concurrency=${suite === 'unit' ? availableParallelism() + 1 : 1}`;
 // A test that hangs is a failure, not a night without a result.
-const timeout = '--test-timeout=300000';
+const timeout = `--test-timeout=${suite === 'vm' ? 900_000 : 300_000}`;
 const run = spawnSync(process.execPath, ['--test', timeout, concurrency, ...files], {
   stdio: 'inherit',
 });

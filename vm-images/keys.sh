@@ -17,4 +17,4 @@ enrol() {
     --set-pk "$owner" PK.crt --add-kek "$owner" KEK.crt --add-db "$owner" db.crt "$@" >/dev/null
 }
 enrol vars-on.fd --secure-boot
-enrol vars-off.fd
+enrol vars-off.fd --set-false SecureBootEnable

@@ -28,7 +28,10 @@ echo '/dev/vdb / ext4 rw,noatime 0 0' >"$tree/etc/fstab"
 echo 3f0c27a1c2d94b7d9a3d6c1f5e8b7a60 >"$tree/etc/machine-id"
 mkdir -p "$tree/etc/touchmark"
 "$here/initrd.sh" "$tree"
-# A kernel that kexec may start under Secure Boot, for it is signed by a key of db.
-sbsign --key "$keys/db.key" --cert "$keys/db.crt" --output "$tree/boot/vmlinuz.signed" "$tree"/boot/vmlinuz-* 2>/dev/null
+# A kernel that kexec may start under Secure Boot: signed by a key of db, and by that alone, for only the first one is looked at.
+cp "$tree"/boot/vmlinuz-* "$tree/boot/unsigned"
+sbattach --remove "$tree/boot/unsigned"
+sbsign --key "$keys/db.key" --cert "$keys/db.crt" --output "$tree/boot/vmlinuz.signed" "$tree/boot/unsigned" 2>/dev/null
+rm "$tree/boot/unsigned"
 # Nothing is out of date at the first boot, so that nothing is brought up to date then.
 touch -d '+1 day' "$tree/etc/.updated" "$tree/var/.updated"

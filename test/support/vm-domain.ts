@@ -159,6 +159,11 @@ export function codesOf({ reasons, components }: ShownHost): string[] {
   return [...reasons, ...components.flatMap((component) => component.reasons)].map(({ code }) => code);
 }
 
+/** Components that are not good, in their order. */
+export function failing({ components }: ShownHost): string[] {
+  return components.filter(({ result }) => result !== 'pass').map(({ component }) => component);
+}
+
 function shown(json: string): ShownHost {
   const { state, reasons, appraisal } = JSON.parse(json) as Omit<ShownHost, 'components'> & {
     appraisal?: { components: ShownComponent[] };

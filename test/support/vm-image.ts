@@ -32,6 +32,22 @@ export interface Uki {
 export const goodCommandLine =
   'console=ttyS0 quiet panic=10 net.ifnames=0 ima_policy=tcb|critical_data ima_hash=sha256 systemd.show_status=no';
 
+/**
+ * Why there can be no guest on this machine, for `skip`; in CI that is a failure of the test that needs one.
+ */
+export function noGuestsHere(): string | false {
+  if (process.env['CI'] === 'true') return false;
+  if (process.getuid?.() !== 0) return 'building a guest needs root';
+  const folders = ['/usr/sbin', ...(process.env['PATH'] ?? '').split(':')];
+  const found = (name: string) => folders.some((folder) => existsSync(join(folder, name)));
+  const missing = programs.filter((name) => !found(name));
+  const venv = existsSync(join(repoRoot(), '.cache', 'vm', 'venv', 'bin', 'virt-fw-vars'));
+  if (missing.length === 0 && venv) return false;
+  return `run ./scripts/test vm: ${[...missing, ...(venv ? [] : ['virt-fw-vars'])].join(', ')} not installed`;
+}
+
+const programs = ['qemu-system-x86_64', 'swtpm', 'mmdebstrap', 'sbsign', 'mformat', 'sfdisk', 'cpio', 'zstd'];
+
 /** About 30 s the first time, 4 s after a change of the agent, nothing otherwise. Needs root, and the packages of scripts/lib.sh. */
 export async function buildImage(): Promise<VmImage> {
   const scripts = join(repoRoot(), 'vm-images');
@@ -40,7 +56,7 @@ export async function buildImage(): Promise<VmImage> {
   const script = (name: string, ...args: string[]) => runScript(join(scripts, name), args);
   const base = join(cache, `base-${hashOf([join(scripts, 'base.sh')])}.tar`);
   if (!existsSync(base)) await script('base.sh', base);
-  const keys = join(cache, 'keys');
+  const keys = join(cache, `keys-${hashOf([join(scripts, 'keys.sh')])}`);
   await made(keys, (path) => script('keys.sh', join(cache, 'venv', 'bin', 'virt-fw-vars'), path));
   const treeKey = hashOf([
     ...['base.sh', 'tree.sh', 'initrd.sh', 'guest'].map((name) => join(scripts, name)),

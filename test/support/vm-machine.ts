@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type GuestAnswer, guestLine } from './vm-line.js';
 import { appears, connectTo, startProcess, type VmProcess } from './vm-process.js';
@@ -31,7 +32,7 @@ export interface Machine extends AsyncDisposable {
   write(path: string, content: string | Uint8Array, mode?: string): Promise<void>;
   /** What came over the serial console since power on. */
   console(): Promise<string>;
-  /** Writes its disks and cuts the power. What it leaves can be booted again by `bootMachine` while this is not disposed of. */
+  /** Shuts it down in good order. What it leaves can be booted again by `bootMachine` while this is not disposed of. */
   powerOff(): Promise<MachineParts>;
   /** Stops it for good and keeps it: from there any number of machines go on, each by itself. */
   snapshot(): Promise<Snapshot>;
@@ -87,7 +88,7 @@ async function start(parts: MachineParts, incoming?: string): Promise<Machine> {
     const qmp = await openQmp(await connectTo(at('qmp.sock'), qemu));
     if (incoming !== undefined) await receive(qmp, incoming);
     const line = guestLine(await connectTo(at('run.sock'), qemu));
-    return machineOf(directory, line.ask, qmp, stop);
+    return machineOf(directory, line.ask, qmp, { stop, ended: qemu.ended });
   } catch (error) {
     const complaints = started.map((process) => process.complaint()).join('');
     await stop();
@@ -120,7 +121,7 @@ function machineOf(
   directory: string,
   askLine: (command: string, ms: number) => Promise<GuestAnswer>,
   qmp: Qmp,
-  stop: () => Promise<void>,
+  { stop, ended }: { readonly stop: () => Promise<void>; readonly ended: Promise<void> },
 ): Machine {
   const at = (name: string) => join(directory, name);
   const parts = { esp: at('esp.qcow2'), root: at('root.qcow2'), vars: at('vars.qcow2'), tpm: at('tpm') };
@@ -143,7 +144,8 @@ function machineOf(
     },
     console: () => readFile(at('console.log'), 'utf8').catch(() => ''),
     async powerOff() {
-      await ask('sync').catch(() => {});
+      await ask('systemctl --no-block poweroff');
+      await Promise.race([ended, sleep(30_000)]);
       await stop();
       return parts;
     },

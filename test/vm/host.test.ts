@@ -10,13 +10,13 @@ import { readImaEntry } from '../../src/measure/ima/ima-entry.js';
 import { firstMatchingPrefix } from '../../src/measure/ima/ima-replay.js';
 import { digest } from '../../src/tpm/algorithms.js';
 import { makeChip, scratch, startDomain, type VmChip } from '../support/vm-domain.js';
-import { buildImage, goodCommandLine, type VmImage } from '../support/vm-image.js';
+import { buildImage, goodCommandLine, noGuestsHere, type VmImage } from '../support/vm-image.js';
 import { bootMachine, forkMachine, type Machine, type Snapshot } from '../support/vm-machine.js';
 
 const bootLogFile = '/sys/kernel/security/tpm0/binary_bios_measurements';
 const imaListFile = '/sys/kernel/security/ima/binary_runtime_measurements';
 
-describe('a host that boots with Secure Boot, a chip and IMA', () => {
+describe('a host that boots with Secure Boot, a chip and IMA', { skip: noGuestsHere() }, () => {
   const cleanups = new Disposal();
   let image: VmImage;
   let chip: VmChip;
