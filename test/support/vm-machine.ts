@@ -144,8 +144,8 @@ function machineOf(
     },
     console: () => readFile(at('console.log'), 'utf8').catch(() => ''),
     async powerOff() {
-      await ask('systemctl --no-block poweroff');
-      await Promise.race([ended, sleep(30_000)]);
+      await ask('poweroff').catch(() => {});
+      await Promise.race([ended, sleep(30_000, undefined, { ref: false })]);
       await stop();
       return parts;
     },

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Disposal } from '../../src/disposal.js';
 import { binary, execute } from './dev.js';
 import { repoRoot } from './root.js';
@@ -84,17 +84,17 @@ async function lookAtGoodHost(directory: string, chip: VmChip, snapshot: Snapsho
 
 const manifestNames = ['uki', 'system', 'agent', 'firmware', 'shown', 'policy', 'group'];
 
+async function madeReferences(kind: string, name: string, file: string, ...args: string[]): Promise<void> {
+  const command = ['reference', 'create', '-from', kind, '-name', name, '-file', file, ...args];
+  const { code, stderr } = await execute([binary('touchmark-server'), ...command], process.env);
+  if (code !== 0) throw new Error(`reference create -from ${kind} ended with ${code}: ${stderr}`);
+}
+
 async function makeManifests(directory: string, image: VmImage, uki: string): Promise<void> {
   const { tree } = image;
   const at = (name: string) => join(directory, name);
-  const made = async (kind: string, name: string, source: string, ...more: string[]) => {
-    const args = ['reference', 'create', '-from', kind, '-name', name, '-file', at(`${name}.yaml`)];
-    const { code, stderr } = await execute(
-      [binary('touchmark-server'), ...args, ...more, source],
-      process.env,
-    );
-    if (code !== 0) throw new Error(`reference create -from ${kind} ended with ${code}: ${stderr}`);
-  };
+  const made = (kind: string, name: string, source: string, ...more: string[]) =>
+    madeReferences(kind, name, at(`${name}.yaml`), ...more, source);
   await made('uki', 'uki', uki);
   await made('dir', 'system', tree, '-root', tree);
   await made('dir', 'agent', join(tree, 'usr/lib/touchmark'), '-all', '-root', tree);
@@ -175,17 +175,44 @@ export async function bootAgain(guest: Machine, others: Partial<MachineParts> = 
   return bootMachine({ ...(await guest.powerOff()), ...others });
 }
 
+/** The operator accepts a file of the guest, wherever else it may lie: manifests for `apply`. */
+export async function acceptedToo(world: VmWorld, guest: Machine, path: string): Promise<string[]> {
+  const directory = join(guest.directory, 'accepted');
+  const at = (name: string) => join(directory, name);
+  await mkdir(dirname(at(path)), { recursive: true });
+  await writeFile(at(path), await guest.read(path));
+  await madeReferences('dir', 'accepted', at('accepted.yaml'), '-all', '-root', directory, dirname(at(path)));
+  const policy = await readFile(world.manifests.find((file) => file.endsWith('policy.yaml')) ?? '', 'utf8');
+  await writeFile(at('policy.yaml'), policy.replace('references: [', 'references: [accepted, '));
+  return [at('accepted.yaml'), at('policy.yaml')];
+}
+
 const watchLog = '/run/watch.log';
 const workloadSocket = '/run/touchmark/agent/public/api.sock';
 
-/** Registers a workload of the guest, and lets it hold its stream of identities open. */
-export async function startsWatching(domain: VmDomain, guest: Machine): Promise<void> {
-  const id = `spiffe://${domain.trustDomain}/web`;
-  const selector = ['-selector', 'unix:uid:33'];
-  await domain.must('entry', 'create', '-parentID', domain.agentId, '-spiffeID', id, ...selector);
-  const watch = `setpriv --reuid 33 --regid 33 --clear-groups touchmark-agent api watch -socketPath ${workloadSocket}`;
+/** A workload of the guest: user 33. */
+export async function registerWorkload(
+  { must, trustDomain, agentId }: VmDomain,
+  name: string,
+): Promise<void> {
+  const id = `spiffe://${trustDomain}/${name}`;
+  await must('entry', 'create', '-parentID', agentId, '-spiffeID', id, '-selector', 'unix:uid:33');
+}
+
+const asWorkload = 'setpriv --reuid 33 --regid 33 --clear-groups touchmark-agent api';
+
+/** Waits until that workload gets its identity. */
+export async function getsIdentity(guest: Machine, name: string): Promise<void> {
+  const fetch = `${asWorkload} fetch x509 -socketPath ${workloadSocket}`;
+  await guest.run(`until ${fetch} 2>&1 | grep -q 'spiffe://.*/${name}$'; do sleep 0.5; done`);
+}
+
+/** Lets that workload hold its stream of identities open. */
+export async function startsWatching(guest: Machine, name: string): Promise<void> {
+  await getsIdentity(guest, name);
+  const watch = `${asWorkload} watch -socketPath ${workloadSocket}`;
   await guest.run(`(${watch} >${watchLog} 2>&1; date +%s.%N >>${watchLog}) >/dev/null 2>&1 &`);
-  await guest.run(`until grep -q ${id} ${watchLog}; do sleep 0.2; done`);
+  await guest.run(`until grep -q 'spiffe://.*/${name}$' ${watchLog}; do sleep 0.2; done`);
 }
 
 /** Waits for the end of that stream: how many seconds after the time in /tmp/ran it came. */

@@ -78,7 +78,7 @@ describe('a trusted host that starts anew', { skip: noGuestsHere() }, () => {
     await host.guest.run('rm /etc/ima/ima-policy');
     const { esp } = await world.image.uki(withoutRules);
     await using again = await bootAgain(host.guest, { esp });
-    const shown = await host.domain.hostIs(['drifted'], ['ima_rules_unproven', 'command_line_unknown']);
+    const shown = await host.domain.hostIs(['drifted'], ['agent_not_measured', 'command_line_unknown']);
     assert.deepEqual(failing(shown), ['boot-chain', 'command-line', 'runtime']);
     await host.neighbour.isUntouched();
     void again;
