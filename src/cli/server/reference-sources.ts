@@ -11,6 +11,7 @@ import { isHashName } from '../../tpm/algorithms.js';
 import { readInput } from '../inspect/read-der.js';
 import type { Flag, VerbContext } from '../verb.js';
 import { filesBelow } from './reference-dir.js';
+import { hostsFlags, hostsReferences } from './reference-hosts.js';
 import { packageReferences } from './reference-package.js';
 
 /** One thing that a reference set can be made from. A new one is one row in the table below. */
@@ -89,5 +90,11 @@ export const referenceSources: Readonly<Record<string, ReferenceSource>> = {
     flags: [],
     files: true,
     build: async (_context, about, path) => bootLogReferences(about, await readInput(path)),
+  },
+  hosts: {
+    doc: 'what healthy hosts showed; ARG is `all`, or labels such as role=edge,site=*',
+    flags: hostsFlags,
+    files: false,
+    build: hostsReferences,
   },
 };
