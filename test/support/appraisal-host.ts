@@ -49,6 +49,8 @@ export function buffer(name: string, content: string | Uint8Array, measured = co
 export interface MadeHost {
   readonly boot: readonly MadeEvent[];
   readonly userspace: readonly ReturnType<typeof userspaceRecord>[];
+  /** What the list begins with instead of a boot_aggregate. */
+  readonly first?: MadeEntry;
   /** Entries after boot_aggregate. */
   readonly ima: readonly MadeEntry[];
   /** How many records and entries (boot_aggregate counts) were measured when the chip quoted; the rest came later. */
@@ -94,7 +96,7 @@ export function measure(host: MadeHost): MeasuredHost {
   for (const { pcr, digests } of host.userspace.slice(0, host.quotedRecords)) {
     extend(pcr, Buffer.from(digests[0]?.digest ?? '', 'hex'));
   }
-  const entries = [entry('ima-sig', aggregate), ...host.ima];
+  const entries = [host.first ?? entry('ima-sig', aggregate), ...host.ima];
   for (const { pcr, data } of entries.slice(0, host.quotedEntries)) {
     extend(pcr, data ? bytesOf(data) : Buffer.alloc(32, 0xff));
   }

@@ -48,7 +48,10 @@ export function judgeBootAggregate({ ima, boot, bank, values, registers }: Shown
   const explained = registers.filter((one) => one.explained).map(({ pcr }) => pcr);
   const early = explained.map((pcr) => [pcr, boot.pcrs.get(pcr) ?? startValue(bank, pcr)] as const);
   const said = { algorithm, digest: Buffer.from(digest, 'hex'), of: 'file' } as const;
-  const candidates = [new Map([...(values ?? []), ...early]), values ?? new Map<number, Uint8Array>()];
+  const kernel = new Map([...(values ?? []), ...early]);
+  // Partitions are measured where no log tells of it, and need not be explained.
+  const partitions = new Map([...kernel, [5, boot.pcrs.get(5) ?? startValue(bank, 5)] as const]);
+  const candidates = [kernel, partitions, values ?? kernel];
   if (candidates.some((pcrs) => matchBootAggregate(said, bank, pcrs) !== undefined)) return;
   const message = 'boot_aggregate is not the hash of the registers that are quoted';
   tally.add('fail', () => ({ code: 'boot_aggregate_mismatch', message, ...place, value: ima.aggregate }));
