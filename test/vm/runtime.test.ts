@@ -18,7 +18,7 @@ const imaList = '/sys/kernel/security/ima/binary_runtime_measurements';
 const bootLog = '/sys/kernel/security/tpm0/binary_bios_measurements';
 const program = '/usr/bin/wc';
 
-describe('a trusted host on which something happens', { skip: noGuestsHere() }, () => {
+describe('a trusted host on which something happens', { skip: noGuestsHere(), concurrency: 2 }, () => {
   let world: VmWorld;
   before(async () => {
     world = await vmWorld();
@@ -41,7 +41,7 @@ describe('a trusted host on which something happens', { skip: noGuestsHere() }, 
         ],
       ].map((component) => [component, 'pass']),
     );
-    await host.guest.run(`sleep 12; ${program} -l /etc/passwd`);
+    await host.guest.run(`sleep 7; ${program} -l /etc/passwd`);
     assert.equal((await host.domain.host()).state, 'trusted');
   });
 
