@@ -26,6 +26,7 @@ export interface MeasuredHost {
   /** What it shows when it is asked; tests may put lies here. */
   bootLog: Buffer;
   imaList: Buffer;
+  userspaceLog: Buffer | undefined;
   /** Bytes of parts that were sent, by log. */
   sent: Record<'boot' | 'userspace' | 'ima', number>;
   /** The kernel measures a file: list and PCR 10. */
@@ -48,11 +49,15 @@ export interface TickChange {
 const pcrs = [0, 1, 2, 3, 4, 5, 6, 7, 10];
 
 /** A machine with a chip in memory, a boot log and a kernel that measures what runs. */
-export function measuredHost(chip: SoftwareTpm = genuine()): MeasuredHost {
+export function measuredHost(
+  chip: SoftwareTpm = genuine(),
+  boot: (host: MeasuredHost) => void = plainBoot,
+): MeasuredHost {
   const host: MeasuredHost = {
     chip,
     bootLog: Buffer.from('what the firmware did'),
     imaList: Buffer.alloc(0),
+    userspaceLog: undefined,
     sent: { boot: 0, userspace: 0, ima: 0 },
     partSize: Number.POSITIVE_INFINITY,
     run(path) {
@@ -113,7 +118,7 @@ export function measuredHost(chip: SoftwareTpm = genuine()): MeasuredHost {
 
 export const measuredPcrs: readonly number[] = pcrs;
 
-function boot(host: MeasuredHost): void {
+function plainBoot(host: MeasuredHost): void {
   host.chip.extend('sha256', 0, createHash('sha256').update(host.bootLog).digest());
   host.imaList = Buffer.alloc(0);
   host.run('boot_aggregate');
@@ -132,10 +137,11 @@ function answerWish(host: MeasuredHost, { log, offset, knownSha256, maxBytes }: 
 
 function sendPart(host: MeasuredHost, log: LogKind, offset: number, maxBytes: number): LogPart {
   const part = (fields: MessageInitShape<typeof LogPartSchema>) => create(LogPartSchema, { log, ...fields });
-  if (log === LogKind.USERSPACE) return part({ state: LogState.ABSENT, reason: 'no systemd' });
-  const whole = log === LogKind.BOOT ? host.bootLog : host.imaList;
+  const userspace = log === LogKind.USERSPACE ? host.userspaceLog : Buffer.alloc(0);
+  if (userspace === undefined) return part({ state: LogState.ABSENT, reason: 'no systemd' });
+  const whole = log === LogKind.BOOT ? host.bootLog : log === LogKind.IMA ? host.imaList : userspace;
   const data = whole.subarray(offset, offset + Math.min(maxBytes, host.partSize));
-  host.sent[log === LogKind.BOOT ? 'boot' : 'ima'] += data.length;
+  host.sent[log === LogKind.BOOT ? 'boot' : log === LogKind.IMA ? 'ima' : 'userspace'] += data.length;
   const remaining = BigInt(Math.max(0, whole.length - offset - data.length));
   return part({ state: LogState.PRESENT, offset: BigInt(offset), data, remaining });
 }

@@ -34,7 +34,7 @@ export interface SerialWant {
 export interface SerialStock {
   /**
    * Undefined while a serial number is at hand, which is nearly always: the next block is reserved ahead. Else resolves when there
-   * may be one: ask again then, for somebody may have been faster.
+   * may be one, and not before the second after a withdrawal has begun: ask again then, for somebody may have been faster.
    * @param hint how many more will be wanted soon
    */
   reserve(node: SpiffeId, want: SerialWant, hint: number): Promise<void> | undefined;
@@ -96,6 +96,9 @@ export async function openSerials(deps: SerialsDeps): Promise<Serials> {
   return {
     reserve(node, want, hint) {
       const shelf = shelfOf(shelves, node);
+      // In the second of a withdrawal nothing is issued: certificates and tokens count in seconds, and must tell before from after.
+      const early = shelf.notBefore * 1000 - clock.now();
+      if (early > 0) return new Promise((resolve) => clock.after(early, resolve));
       if (!isEnough(shelf, want)) return fetch(fetchDeps, shelf, want, hint);
       if (isLow(shelf, want)) fetchAhead(fetchDeps, shelf, want, hint);
       return undefined;

@@ -206,6 +206,23 @@ describe('withdrawn serial numbers', () => {
     assert.deepEqual(await blocks(), []);
   });
 
+  test('are given out again only when the second of the withdrawal is over', async () => {
+    const { open, want, clock } = world();
+    const serials = await open();
+    await take(serials, want());
+    clock.advance(300);
+    serials.withdraw(node, clock.now());
+    let taken = '';
+    void take(serials, want()).then((serial) => {
+      taken = serial;
+    });
+    await clock.pass(600);
+    assert.equal(taken, '');
+    await clock.pass(200);
+    assert.match(taken, /^[0-9a-f]{32}$/);
+    assert.equal(clock.now() / 1000 >= serials.notBefore(node), true);
+  });
+
   test('of a key that is gone mean nothing and are dropped', async () => {
     const { open, want, blocks, store, clock, log } = world();
     await take(await open(), want());

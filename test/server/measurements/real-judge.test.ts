@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { appraiser } from '../../../src/server/measurements/appraiser.js';
+import type { InForce } from '../../../src/server/measurements/contract.js';
+import { inForce } from '../../fakes/fake-policies.js';
+import { realHost, realPcrs, realPolicy } from '../../fakes/real-host.js';
+import { sha256 } from '../../support/appraisal-host.js';
+import { measuringWorld } from './world.js';
+
+const enforced = (): InForce => ({ group: inForce().group, policy: realPolicy() });
+
+async function realWorld() {
+  const world = await measuringWorld({ judge: appraiser, config: { pcrs: realPcrs } });
+  world.policies.set(enforced());
+  return world;
+}
+
+describe('with the real judge', () => {
+  it('a good host is trusted by all of its components, and stays so while it runs', async () => {
+    await using world = await realWorld();
+    const host = realHost();
+    await world.attestHost(host);
+    const known = world.host(host);
+    assert.deepEqual(
+      known.appraisal?.components.filter(({ result }) => result !== 'pass'),
+      [],
+    );
+    assert.equal(known.state, 'trusted');
+    const session = await world.open(host);
+    await world.clock.pass(90_000, 1000);
+    assert.equal(session.ticks.length, 3);
+    assert.equal(session.over, false);
+    assert.equal(world.host(host), known, 'nothing was written');
+    assert.ok(world.measurements.isMeasured(known.id, sha256('/usr/bin/true')));
+  });
+
+  it('an unknown executable is drift, by its path', async () => {
+    await using world = await realWorld();
+    const host = realHost();
+    await world.attestHost(host);
+    const session = await world.open(host);
+    host.run('/tmp/miner');
+    await session.grow();
+    assert.equal(world.host(host).state, 'drifted');
+    assert.match(world.host(host).reasons[0]?.message ?? '', /^runtime: .*\/tmp\/miner/);
+    host.reboot();
+    await world.clock.pass(30_000, 1000);
+    assert.equal(world.host(host).state, 'trusted');
+  });
+
+  it('a list that was shortened, a log that is hidden and a boot log that was changed are found', async () => {
+    for (const lie of ['shorter', 'hidden', 'boot'] as const) {
+      await using world = await realWorld();
+      const host = realHost();
+      await world.attestHost(host);
+      const session = await world.open(host);
+      if (lie === 'shorter') host.imaList = host.imaList.subarray(0, 120);
+      if (lie === 'hidden') host.userspaceLog = undefined;
+      if (lie === 'boot')
+        host.bootLog = Buffer.concat([host.bootLog.subarray(0, 200), host.bootLog.subarray(260)]);
+      await session.grow();
+      assert.equal(session.over, false, lie);
+      assert.notEqual(world.host(host).state, 'trusted', lie);
+      assert.ok(world.host(host).reasons.length > 0, lie);
+    }
+  });
+
+  it('what is kept is judged alike by itself', async () => {
+    await using world = await realWorld();
+    const host = realHost();
+    await world.attestHost(host);
+    const session = await world.open(host);
+    host.run('/tmp/miner');
+    await session.grow();
+    const { id, appraisal } = world.host(host);
+    const archived = await world.measurements.archive.get(id, appraisal?.evidenceId ?? '');
+    assert.ok(archived !== undefined);
+    const again = appraiser.appraise(
+      archived.evidence,
+      undefined,
+      world.policies.policyFor({ id, labels: {} })?.policy,
+    );
+    assert.equal(again.verdict, 'drifted');
+    assert.deepEqual(again.explanation.components, appraisal?.components);
+    assert.deepEqual(archived.record.components, appraisal?.components);
+  });
+
+  it('a list of a megabyte is judged by another thread, to the same end', async () => {
+    await using world = await realWorld();
+    const host = realHost();
+    for (let n = 0; n < 3000; n += 1) host.run(`/opt/vendor/${'x'.repeat(60)}/${n}`);
+    assert.ok(host.imaList.length > 300_000);
+    const error = await world.attestHost(host).then(
+      () => assert.fail('it runs what nobody knows'),
+      (reason: Error) => reason,
+    );
+    assert.match(error.message, /has drifted from its policy: runtime: /);
+    const runtime = world.host(host).appraisal?.components.find(({ component }) => component === 'runtime');
+    assert.ok((runtime?.more ?? 0) > 2900);
+    assert.ok(world.measurements.isMeasured(world.host(host).id, sha256('/usr/bin/true')));
+  });
+});
