@@ -1,12 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stateName } from '../../src/cli/server/host-view.js';
 import { manufactureSwtpm, startSwtpm } from '../../src/host/swtpm.js';
+import { unixChannel } from '../../src/rpc/channel.js';
+import { createRpcClient } from '../../src/rpc/client.js';
+import { Host, type HostRecord } from '../../src/wire/gen/touchmark/host/v1/host_pb.js';
 import { binary, execute, type Ran } from './dev.js';
 import type { Machine } from './vm-machine.js';
 
@@ -103,7 +107,13 @@ export async function startDomain(chip: VmChip, more = '', anchors = ''): Promis
     if (code !== 0) throw new Error(`touchmark-server ${args.join(' ')} ended with ${code}: ${stderr}`);
     return stdout;
   };
-  const host = async () => shown(await must('host', 'show', chip.ekHash, '-output', 'json'));
+  // Asked often, so without a program for each time.
+  const channel = unixChannel(at('server.sock'));
+  const hosts = createRpcClient(Host, channel);
+  const host = async () =>
+    shown(
+      await hosts.getHost({ by: { case: 'ekHash', value: chip.ekHash } }, { deadline: Date.now() + 5_000 }),
+    );
   const domain: VmDomain = {
     directory,
     trustDomain,
@@ -113,9 +123,10 @@ export async function startDomain(chip: VmChip, more = '', anchors = ''): Promis
     must,
     host,
     enlist: async (machine) => enlist(machine, port, await must('bundle', 'show')),
-    hostIs: (states, codes = [], ms = 60_000) => hostIs(host, states, codes, ms),
+    hostIs: (states, codes = [], ms = 150_000) => hostIs(host, states, codes, ms),
     log: () => readFile(at('server.log'), 'utf8'),
     async [Symbol.asyncDispose]() {
+      channel.close();
       const ended = once(child, 'close');
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGKILL');
@@ -126,7 +137,7 @@ export async function startDomain(chip: VmChip, more = '', anchors = ''): Promis
     },
   };
   await until(
-    async () => (await server('healthcheck')).code === 0,
+    async () => existsSync(at('server.sock')),
     20_000,
     () => domain.log(),
   );
@@ -164,12 +175,8 @@ export function failing({ components }: ShownHost): string[] {
   return components.filter(({ result }) => result !== 'pass').map(({ component }) => component);
 }
 
-function shown(json: string): ShownHost {
-  const { state, reasons, appraisal } = JSON.parse(json) as Omit<ShownHost, 'components'> & {
-    appraisal?: { components: ShownComponent[] };
-  };
-  const components = appraisal?.components ?? [];
-  return { state: state.toLowerCase().replace('host_state_', ''), reasons, components };
+function shown({ state, reasons, appraisal }: HostRecord): ShownHost {
+  return { state: stateName(state), reasons, components: appraisal?.components ?? [] };
 }
 
 async function enlist(machine: Machine, port: number, bundle: string): Promise<void> {

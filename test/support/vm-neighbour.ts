@@ -42,8 +42,8 @@ async function started(domain: VmDomain, parts: Disposal): Promise<Neighbour> {
   ]);
   parts.defer(() => agent.kill());
   const env = { ...process.env, SPIFFE_ENDPOINT_SOCKET: `unix://${at('api.sock')}` };
-  const healthy = async () => (await execute([binary('touchmark-agent'), 'healthcheck'], env)).code === 0;
-  await until(healthy, 30_000, async () => `the neighbour is not up: ${agent.complaint()}`);
+  const connected = async () => agent.complaint().includes('connected to the server');
+  await until(connected, 30_000, async () => `the neighbour is not up: ${agent.complaint()}`);
   let count = 0;
   return {
     async isUntouched() {

@@ -7,7 +7,7 @@ import { bootAgain, goodHost, type VmWorld, vmWorld } from '../support/vm-world.
 const imaList = '/sys/kernel/security/ima/binary_runtime_measurements';
 const withoutRules = goodCommandLine.replace('ima_policy=tcb|critical_data ', '');
 
-describe('a trusted host that starts anew', { skip: noGuestsHere(), concurrency: 2 }, () => {
+describe('a trusted host that starts anew', { skip: noGuestsHere() }, () => {
   let world: VmWorld;
   before(async () => {
     world = await vmWorld();

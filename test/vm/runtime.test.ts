@@ -18,7 +18,7 @@ const imaList = '/sys/kernel/security/ima/binary_runtime_measurements';
 const bootLog = '/sys/kernel/security/tpm0/binary_bios_measurements';
 const program = '/usr/bin/wc';
 
-describe('a trusted host on which something happens', { skip: noGuestsHere(), concurrency: 2 }, () => {
+describe('a trusted host on which something happens', { skip: noGuestsHere() }, () => {
   let world: VmWorld;
   before(async () => {
     world = await vmWorld();
