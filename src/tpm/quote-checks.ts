@@ -1,4 +1,4 @@
-import { constants, timingSafeEqual, verify } from 'node:crypto';
+import { constants, type KeyObject, timingSafeEqual, verify } from 'node:crypto';
 import { TouchmarkError } from '../errors.js';
 import { curveByName } from './algorithms.js';
 import { primaryQualifiedName } from './name.js';
@@ -26,8 +26,17 @@ export function checkSignature(attest: Uint8Array, signature: TpmSignature, ak: 
   );
 }
 
+/** A host's key verifies a quote with every tick, and importing it costs as much as verifying with it. */
+const imported = new WeakMap<TpmPublic, KeyObject>();
+
+function importedKey(ak: TpmPublic): KeyObject {
+  const key = imported.get(ak) ?? keyObjectOf(plainKeyOf(ak));
+  imported.set(ak, key);
+  return key;
+}
+
 function isSignedBy(attest: Uint8Array, signature: TpmSignature, ak: TpmPublic): boolean {
-  const key = keyObjectOf(plainKeyOf(ak));
+  const key = importedKey(ak);
   if (signature.algorithm === 'ecdsa') {
     const raw = ieeeP1363(signature, ak.type === 'ecc' ? curveByName(ak.curve).size : 0);
     return verify(signature.hash, attest, { key, dsaEncoding: 'ieee-p1363' }, raw);

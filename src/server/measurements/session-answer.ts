@@ -4,12 +4,15 @@ import type { LogRequest, SentLogPart } from '../../attest/logs.js';
 import { TouchmarkError } from '../../errors.js';
 import type { TickEvidence, LogPart as WirePart } from '../../wire/gen/touchmark/measure/v1/logs_pb.js';
 import { ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
+import type { Host } from '../model.js';
 import { freshMs, measureTimes } from './limits.js';
+import { judgementKey, type Remembered } from './memory.js';
 import { record } from './record.js';
+import type { Room, VerifiedQuote } from './room.js';
 import { type SessionState, type UnderWay, watchFreshness } from './session-state.js';
 import { settle } from './settle.js';
-import { attestationKeyOf, clockSuspicions, repeats, verifyTick } from './tick.js';
-import { evidenceFromWire, partFromWire, requestToWire } from './wire.js';
+import { attestationKeyOf, bringsNothing, clockSuspicions, repeats, verifyTick } from './tick.js';
+import { evidenceFromWire, partFromWire, requestToWire, type SessionEvidence } from './wire.js';
 
 export async function judgeEvidence(
   state: SessionState,
@@ -25,20 +28,38 @@ export async function judgeEvidence(
   const verified = verifyTick(tick, evidence, host, ak, room.config);
   const suspicions = clockSuspicions(tick.previous, verified.quote);
   const known = suspicions.length > 0 ? undefined : tick.known;
-  if (!repeats(known, verified, room.clock.now())) {
+  if (
+    known !== undefined &&
+    room.memory.get(host.id) === known &&
+    isKnown(room, host, known, verified, evidence)
+  ) {
+    const again = { ...known.record, at: room.clock.now() };
+    room.memory.set(host.id, { ...known, quote: verified.quote, record: again });
+    room.unwritten.add(host.id);
+  } else {
     const pull = (request: LogRequest) => pullPart(state, request);
     const { wishes } = tick;
     const settled = await settle(room, host, { verified, known, wishes, parts: evidence.parts, pull });
     if ((await record(room, settled, suspicions)) === undefined) return;
-  } else if (known !== undefined) {
-    room.memory.set(host.id, { ...known, quote: verified.quote });
-    room.unwritten.add(host.id);
   }
   const wasFresh =
     room.clock.now() - (room.evidenceAt.get(host.id) ?? 0) <= freshMs(room.config.tickInterval);
   room.evidenceAt.set(host.id, room.clock.now());
   if (!wasFresh) port.standing();
   watchFreshness(state);
+}
+
+/** Nothing has to be judged anew, since it would come out as it did. */
+function isKnown(
+  room: Room,
+  host: Host,
+  known: Remembered,
+  verified: VerifiedQuote,
+  { parts }: SessionEvidence,
+): boolean {
+  const now = room.clock.now();
+  const key = judgementKey(room.policies.policyFor(host), now);
+  return bringsNothing(known, verified, parts, key) || repeats(known, verified, now);
 }
 
 function pullPart(state: SessionState, request: LogRequest): Promise<SentLogPart> {

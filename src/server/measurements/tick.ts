@@ -1,9 +1,10 @@
 /** One question of a session and the verification of its answer: nonce, deadline, key, clock. */
 import { createHash, randomBytes } from 'node:crypto';
 import { authenticatedValues } from '../../attest/evidence.js';
-import type { LogWish } from '../../attest/logs.js';
+import type { LogWish, SentLogPart } from '../../attest/logs.js';
 import { NONCE_SIZE, tickExtraData } from '../../attest/transcript.js';
 import { hasCode } from '../../errors.js';
+import { logKinds } from '../../measure/appraise/contract.js';
 import type { ClockInfo } from '../../tpm/attest.js';
 import { compareClocks } from '../../tpm/clocks.js';
 import type { PcrValues } from '../../tpm/pcr.js';
@@ -119,6 +120,26 @@ export function clockSuspicions(previous: ClockInfo | undefined, quote: QuoteFac
   if (previous === undefined) return [];
   const { verdict, reason } = compareClocks(previous, quote);
   return verdict === 'cleared-or-cloned' ? [{ code: 'cloned-or-cleared', message: reason }] : [];
+}
+
+/**
+ * Whether evidence can only be judged as before: the same registers of the same boot, nothing new in any log, and the same
+ * policy in force. That is what most evidence is.
+ */
+export function bringsNothing(
+  known: Remembered | undefined,
+  verified: VerifiedQuote,
+  parts: readonly SentLogPart[],
+  key: string,
+): boolean {
+  if (!goesOn(known, verified.akName, verified.quote) || known.key !== key) return false;
+  if (known.state.restartCount !== verified.quote.restartCount) return false;
+  if (!sameBytes(known.quote.pcrDigest, verified.quote.pcrDigest)) return false;
+  const still = parts.filter(
+    ({ state, data, remaining }) =>
+      state === 'unchanged' || (state === 'present' && data.length === 0 && remaining === 0),
+  );
+  return still.length === parts.length && new Set(parts.map(({ log }) => log)).size === logKinds.length;
 }
 
 /**
