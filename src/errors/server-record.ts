@@ -28,5 +28,13 @@ export const serverRecordErrors = {
     'NOT_FOUND',
     'See what is kept of a host: touchmark-server evidence list HOST; it is kept for a set time.',
   ),
+  evidence_directory_invalid: row(
+    'INVALID_ARGUMENT',
+    'Give a directory that `touchmark-server evidence export` wrote, as it wrote it.',
+  ),
+  evidence_differs: row(
+    'DATA_LOSS',
+    'The evidence, the policy or the stored verdict was changed, or another version judges otherwise: compare them.',
+  ),
   record_busy: row('RESOURCE_EXHAUSTED', 'Wait until the verification that is under way has ended.'),
 } as const satisfies Record<string, ErrorRow>;

@@ -6,6 +6,7 @@ import { authorityVerbs } from './authority.js';
 import { bundleVerbs } from './bundle.js';
 import { daemonVerbs } from './daemon.js';
 import { entryVerbs } from './entry.js';
+import { evidenceVerbs } from './evidence.js';
 import { federationVerbs } from './federation.js';
 import { hostVerbs } from './host.js';
 import { enrolVerbs } from './host-enrol.js';
@@ -21,6 +22,7 @@ export const program: Program = {
     ...daemonVerbs,
     ...hostVerbs,
     ...enrolVerbs,
+    ...evidenceVerbs,
     ...entryVerbs,
     ...applyVerbs,
     ...policyVerbs,

@@ -1,3 +1,4 @@
+import { offlineVerbs } from '../evidence/verbs.js';
 import { inspectBootLog } from '../inspect/boot-log.js';
 import { inspectEk } from '../inspect/ek.js';
 import { inspectImaLog } from '../inspect/ima-log.js';
@@ -23,6 +24,7 @@ export const program: Program = {
     inspectBootLog,
     inspectUserspaceLog,
     inspectUki,
+    ...offlineVerbs('touchmark'),
     devVerb,
     ...devChipVerbs,
   ],
