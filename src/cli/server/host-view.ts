@@ -41,6 +41,7 @@ export function hostText(host: HostRecord): string {
     ['SPIFFE ID', idText(host.spiffeId)],
     ['State', stateName(host.state)],
     ...host.reasons.map((reason) => ['Reason', `${reason.code}: ${printable(reason.message)}`] as const),
+    ...(host.appraisal ? appraisalRows(host.appraisal) : []),
     ['Labels', labelsText(host)],
     ['Enrolled', host.enrolledBy === '' ? 'no' : `${host.enrolledBy}, ${timeText(host.enrolledAt)}`],
     ...(host.pending ? pendingRows(host.pending) : []),
@@ -49,6 +50,15 @@ export function hostText(host: HostRecord): string {
     ...(host.attestation ? attestationRows(host.attestation) : []),
   ];
   return fields(rows);
+}
+
+function appraisalRows({ policyName, group, components }: NonNullable<HostRecord['appraisal']>) {
+  const judged = components.map(({ component, result }) => `${component} ${result}`).join(', ');
+  if (policyName === '') return [];
+  return [
+    ['Policy', printable(`${policyName} of group ${group}`)],
+    ['Components', judged === '' ? 'none' : judged],
+  ] as const;
 }
 
 function chipName(host: HostRecord): string {

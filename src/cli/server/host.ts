@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { ListHostsResponseSchema } from '../../wire/gen/touchmark/host/v1/host_pb.js';
 import type { Verb } from '../verb.js';
 import { json, serverFlags, withServer } from './connect.js';
+import { hostExplain } from './host-explain.js';
 import { allHosts, findHost, hostArgument, labelFlag, nameFlag, readLabels, showHost } from './host-find.js';
 import { hostsTable, stateOf, stateWords } from './host-view.js';
 
@@ -118,4 +119,4 @@ const retire: Verb = {
     }),
 };
 
-export const hostVerbs: readonly Verb[] = [list, show, set, quarantine, release, retire, forget];
+export const hostVerbs: readonly Verb[] = [list, show, hostExplain, set, quarantine, release, retire, forget];
