@@ -112,6 +112,14 @@ test('a host drifts within two seconds of an unknown program, and is back when i
   assert.deepEqual([agent.store.status.state, agent.store.counts.x509], ['drifted', 0]);
   assert.match(JSON.stringify(agent.store.status.reasons), /\/tmp\/unknown/);
 
+  const said = await operator.good(`host explain ${hostId}`);
+  assert.match(said, /State +: drifted since/);
+  assert.match(said, /file_unknown: entry 3 of the IMA list measured "\/tmp\/unknown"/);
+  assert.match(said, /kind: ReferenceSet[\s\S]*path: \/tmp\/unknown/);
+  assert.match(said, /trusted -> drifted/);
+  const { explained, history } = await operator.json(`host explain ${hostId}`);
+  assert.deepEqual([explained.verdict, history[0].to], ['drifted', 'drifted']);
+
   const accepted = performance.now();
   await operator.good('apply -f -', yaml(known('web', 'unknown')));
   await until('trusted again', () => agent.store.status.phase === 'serving');
