@@ -114,7 +114,7 @@ test('a host drifts within two seconds of an unknown program, and is back when i
 
   const said = await operator.good(`host explain ${hostId}`);
   assert.match(said, /State +: drifted since/);
-  assert.match(said, /file_unknown: entry 3 of the IMA list measured "\/tmp\/unknown"/);
+  assert.match(said, /file_unknown: entry 4 of the IMA list measured "\/tmp\/unknown"/);
   assert.match(said, /kind: ReferenceSet[\s\S]*path: \/tmp\/unknown/);
   assert.match(said, /trusted -> drifted/);
   const { explained, history } = await operator.json(`host explain ${hostId}`);
