@@ -14,6 +14,7 @@ import { Logger } from '../wire/gen/spire/server/logger_pb.js';
 import { SVID } from '../wire/gen/spire/server/svid_pb.js';
 import { TrustDomain } from '../wire/gen/spire/server/trustdomain_pb.js';
 import { Audit } from '../wire/gen/touchmark/audit/v1/audit_pb.js';
+import { Deny } from '../wire/gen/touchmark/deny/v1/deny_pb.js';
 import { Evidence } from '../wire/gen/touchmark/evidence/v1/evidence_pb.js';
 import { Host } from '../wire/gen/touchmark/host/v1/host_pb.js';
 import { Measurement } from '../wire/gen/touchmark/measure/v1/measure_pb.js';
@@ -24,6 +25,7 @@ import { auditService } from './api/audit.js';
 import { bindService } from './api/bind.js';
 import { bundleService } from './api/bundle.js';
 import { debugService } from './api/debug.js';
+import { denyService } from './api/deny.js';
 import { entryService } from './api/entry.js';
 import { type EvidenceApiDeps, evidenceService } from './api/evidence.js';
 import { whileBelieved } from './api/guard.js';
@@ -88,6 +90,7 @@ function addShared(context: ServerContext, server: RpcServer<Connected>): void {
   addBound(context, server, LocalAuthority, localAuthorityService(authority));
   addBound(context, server, Host, hostService({ ...context, trustDomain }));
   addBound(context, server, Audit, auditService(context));
+  addBound(context, server, Deny, denyService(context));
   addBound(context, server, Evidence, evidenceService(evidenceDeps(context)));
   addBound(context, server, Session, guardedSessions(context));
 }

@@ -15,6 +15,7 @@ import { SVID } from '../../wire/gen/spire/server/svid_pb.js';
 import { TrustDomain } from '../../wire/gen/spire/server/trustdomain_pb.js';
 import type { SPIFFEID, Status } from '../../wire/gen/spire/types_pb.js';
 import { Audit } from '../../wire/gen/touchmark/audit/v1/audit_pb.js';
+import { Deny } from '../../wire/gen/touchmark/deny/v1/deny_pb.js';
 import { Evidence } from '../../wire/gen/touchmark/evidence/v1/evidence_pb.js';
 import { Host } from '../../wire/gen/touchmark/host/v1/host_pb.js';
 import { Measurement } from '../../wire/gen/touchmark/measure/v1/measure_pb.js';
@@ -45,6 +46,7 @@ export interface ServerApi {
   readonly audit: RpcClient<typeof Audit>;
   readonly bundle: RpcClient<typeof Bundle>;
   readonly debug: RpcClient<typeof Debug>;
+  readonly deny: RpcClient<typeof Deny>;
   readonly entry: RpcClient<typeof Entry>;
   readonly evidence: RpcClient<typeof Evidence>;
   readonly health: RpcClient<typeof Health>;
@@ -67,6 +69,7 @@ export async function withServer<T>(context: VerbContext, use: (api: ServerApi) 
       audit: client(Audit),
       bundle: client(Bundle),
       debug: client(Debug),
+      deny: client(Deny),
       entry: client(Entry),
       evidence: client(Evidence),
       health: client(Health),

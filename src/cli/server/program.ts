@@ -5,6 +5,7 @@ import { auditVerbs } from './audit.js';
 import { authorityVerbs } from './authority.js';
 import { bundleVerbs } from './bundle.js';
 import { daemonVerbs } from './daemon.js';
+import { denyVerbs } from './deny.js';
 import { entryVerbs } from './entry.js';
 import { evidenceVerbs } from './evidence.js';
 import { federationVerbs } from './federation.js';
@@ -23,6 +24,7 @@ export const program: Program = {
     ...hostVerbs,
     ...enrolVerbs,
     ...evidenceVerbs,
+    ...denyVerbs,
     ...entryVerbs,
     ...applyVerbs,
     ...policyVerbs,

@@ -126,6 +126,10 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     ReleaseHost: admin,
     RetireHost: admin,
   },
+  'touchmark.deny.v1.Deny': {
+    ListWithdrawals: read,
+    GetPublication: read,
+  },
   'touchmark.audit.v1.Audit': {
     ListEvents: read,
     Verify: read,

@@ -17,12 +17,17 @@ import { LocalAuthority } from '../../../src/wire/gen/spire/server/localauthorit
 import { Logger } from '../../../src/wire/gen/spire/server/logger_pb.js';
 import { SVID } from '../../../src/wire/gen/spire/server/svid_pb.js';
 import { TrustDomain } from '../../../src/wire/gen/spire/server/trustdomain_pb.js';
+import { Audit } from '../../../src/wire/gen/touchmark/audit/v1/audit_pb.js';
+import { Deny } from '../../../src/wire/gen/touchmark/deny/v1/deny_pb.js';
+import { Evidence } from '../../../src/wire/gen/touchmark/evidence/v1/evidence_pb.js';
 import { Host } from '../../../src/wire/gen/touchmark/host/v1/host_pb.js';
+import { Measurement } from '../../../src/wire/gen/touchmark/measure/v1/measure_pb.js';
 import { Session } from '../../../src/wire/gen/touchmark/session/v1/session_pb.js';
 import { throwsCode } from '../../support/rejects.js';
 
 const services: readonly DescService[] = [
   ...[Agent, Bundle, Entry, SVID, TrustDomain, LocalAuthority, Logger, Debug],
+  ...[Audit, Deny, Evidence, Measurement],
   ...[Host, Session, Health, ServerReflection, ReflectionAlpha],
 ];
 
@@ -91,6 +96,18 @@ const expected: Readonly<Record<string, string>> = {
   '/spire.api.server.logger.v1.Logger/SetLogLevel': 'ux',
   '/spire.api.server.logger.v1.Logger/ResetLogLevel': 'ux',
   '/spire.api.server.debug.v1.Debug/GetInfo': 'uvapx',
+  '/touchmark.audit.v1.Audit/ListEvents': 'vapx',
+  '/touchmark.audit.v1.Audit/Verify': 'vapx',
+  '/touchmark.deny.v1.Deny/ListWithdrawals': 'vapx',
+  '/touchmark.deny.v1.Deny/GetPublication': 'vapx',
+  '/touchmark.evidence.v1.Evidence/ListEvidence': 'vapx',
+  '/touchmark.evidence.v1.Evidence/ExportEvidence': 'vapx',
+  '/touchmark.measure.v1.Measurement/ApplyObjects': 'px',
+  '/touchmark.measure.v1.Measurement/DeleteObject': 'px',
+  '/touchmark.measure.v1.Measurement/GetObject': 'vapx',
+  '/touchmark.measure.v1.Measurement/ListObjects': 'vapx',
+  '/touchmark.measure.v1.Measurement/ReferenceFromHosts': 'vapx',
+  '/touchmark.measure.v1.Measurement/Simulate': 'vapx',
   '/touchmark.host.v1.Host/ListHosts': 'vapx',
   '/touchmark.host.v1.Host/GetHost': 'vapx',
   '/touchmark.host.v1.Host/AllowHosts': 'ax',
