@@ -1,5 +1,6 @@
 import { offlineVerbs } from '../evidence/verbs.js';
 import { inspectBootLog } from '../inspect/boot-log.js';
+import { inspectCrl, inspectDenyFeed } from '../inspect/deny.js';
 import { inspectEk } from '../inspect/ek.js';
 import { inspectImaLog } from '../inspect/ima-log.js';
 import { inspectQuote } from '../inspect/quote.js';
@@ -24,6 +25,8 @@ export const program: Program = {
     inspectBootLog,
     inspectUserspaceLog,
     inspectUki,
+    inspectCrl,
+    inspectDenyFeed,
     ...offlineVerbs('touchmark'),
     devVerb,
     ...devChipVerbs,
