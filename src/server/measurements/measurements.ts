@@ -60,10 +60,28 @@ export function createMeasurements(deps: RoomDeps): MeasurementRoom {
         if (sessions.get(port.hostId) === session) sessions.delete(port.hostId);
       });
     },
-    isFresh: ({ hostId }) => isFresh(room, hostId),
+    ...readings(room),
     rejudge: rejudging.all,
     prune: pruner.prune,
     flush: flush.flush,
+    tickNow: (hostId) => sessions.get(hostId)?.tickNow(),
+    freshEvidence: (hostId, withinMs) => sessions.get(hostId)?.fresh(withinMs) ?? Promise.resolve(false),
+    [Symbol.dispose]: stop,
+    async [Symbol.asyncDispose]() {
+      stop();
+      for (const session of sessions.values()) session[Symbol.dispose]();
+      await flush[Symbol.asyncDispose]();
+      await judge[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What is asked of this room without anything happening. */
+function readings(
+  room: Room,
+): Pick<MeasurementRoom, 'isFresh' | 'current' | 'lastEvidenceAt' | 'isMeasured'> {
+  return {
+    isFresh: ({ hostId }) => isFresh(room, hostId),
     current(hostId) {
       const known = room.memory.get(hostId);
       if (known !== undefined) {
@@ -76,16 +94,7 @@ export function createMeasurements(deps: RoomDeps): MeasurementRoom {
     lastEvidenceAt: (hostId) => room.evidenceAt.get(hostId) ?? 0,
     isMeasured(hostId, digest) {
       const known = room.memory.get(hostId);
-      return known !== undefined && deps.appraiser.isMeasured(known.state, digest);
-    },
-    tickNow: (hostId) => sessions.get(hostId)?.tickNow(),
-    freshEvidence: (hostId, withinMs) => sessions.get(hostId)?.fresh(withinMs) ?? Promise.resolve(false),
-    [Symbol.dispose]: stop,
-    async [Symbol.asyncDispose]() {
-      stop();
-      for (const session of sessions.values()) session[Symbol.dispose]();
-      await flush[Symbol.asyncDispose]();
-      await judge[Symbol.asyncDispose]();
+      return known !== undefined && room.appraiser.isMeasured(known.state, digest);
     },
   };
 }
