@@ -6,15 +6,23 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const load = (path) => import(join(root, 'dist', 'src', path));
 
-const [{ configPage }, { serverKeys }, { agentKeys }, { errorTable }, { verbHelp }, { schemas }] =
-  await Promise.all([
-    load('config/page.js'),
-    load('config/server-keys.js'),
-    load('config/agent-keys.js'),
-    load('error-table.js'),
-    load('cli/help.js'),
-    load('measure/policy/schema/table.js'),
-  ]);
+const [
+  { configPage },
+  { serverKeys },
+  { agentKeys },
+  { errorTable },
+  { verbHelp },
+  { schemas },
+  { reasonTable },
+] = await Promise.all([
+  load('config/page.js'),
+  load('config/server-keys.js'),
+  load('config/agent-keys.js'),
+  load('error-table.js'),
+  load('cli/help.js'),
+  load('measure/policy/schema/table.js'),
+  load('measure/appraise/reasons.js'),
+]);
 const programs = await Promise.all(
   ['server', 'agent', 'touchmark'].map(async (name) => (await load(`cli/${name}/program.js`)).program),
 );
@@ -36,6 +44,23 @@ function errorsPage() {
   ].join('\n');
 }
 
+function reasonsPage() {
+  const rows = Object.entries(reasonTable)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([code, remedy]) => `| \`${code}\` | ${remedy.replaceAll('|', '\\|')} |`);
+  return [
+    '# Reasons',
+    '',
+    'Why a component of a host is not simply good: `host explain`, `policy simulate` and `evidence explain` tell them with the log entry that',
+    'each points to. Codes are never renamed and never reused.',
+    '',
+    '| code | what to do |',
+    '|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
 function commandsPage(program) {
   const verbs = program.verbs.map(
     (verb) => `## ${verb.name}\n\n\`\`\`text\n${verbHelp(program, verb).trimEnd()}\n\`\`\`\n`,
@@ -45,6 +70,7 @@ function commandsPage(program) {
 
 const pages = {
   'errors.md': errorsPage(),
+  'reasons.md': reasonsPage(),
   'man/server.conf.5.md': configPage(
     'touchmark-server.conf',
     '5',
