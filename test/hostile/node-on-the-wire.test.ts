@@ -36,7 +36,7 @@ describe('a node on the wire', { timeout: 120_000 }, () => {
     await addEntry(server, parseSpiffeId(node.id), 'a');
     const mint = () =>
       createRpcClient(SVID, node.channel).batchNewX509SVID({ params: [{ entryId: 'a', csr: newCsr() }] });
-    await rejectsRpc('node_stale', /has no live session$/, mint());
+    await rejectsRpc('node_stale', /has no live session with recent evidence$/, mint());
     const session = openSession(node);
     await until('the session has begun', () => session.cases().includes('entries'));
     assert.deepEqual(session.cases(), ['verdict', 'bundles', 'entries']);
@@ -46,7 +46,7 @@ describe('a node on the wire', { timeout: 120_000 }, () => {
     session.stream.cancel();
     await session.ended;
     await until('the session is gone', () => server.context.sessions.count === 0);
-    await rejectsRpc('node_stale', /has no live session$/, mint());
+    await rejectsRpc('node_stale', /has no live session with recent evidence$/, mint());
     node.channel.close();
   });
 
@@ -149,10 +149,13 @@ describe('a node on the wire', { timeout: 120_000 }, () => {
     await rejectsRpc('datastore_full', /is full$/, ban());
     assert.deepEqual(seen(), [false, false, 'unmeasured']);
     server.store.failAsFull(false);
-    const { revision } = server.store;
+    const commits: string[][] = [];
+    const stop = server.store.subscribe(({ writes }) => commits.push(writes.map(({ kind }) => kind).sort()));
     await ban();
-    assert.equal(server.store.revision, revision + 1);
+    stop();
     assert.deepEqual(seen(), [true, true, 'banned']);
+    assert.deepEqual(commits[0], ['event', 'host', 'meta', 'node']);
+    assert.ok(!commits.slice(1).some((kinds) => kinds.includes('host') || kinds.includes('node')));
     operator.close();
   });
 });

@@ -14,15 +14,17 @@ export interface EvidencePruner extends Disposable {
   prune(): Promise<void>;
 }
 
-/** A timer runs only while some host has shown something. */
+/** A timer runs only while some host has shown something, and not while a pass is under way. */
 export function startEvidencePruner(room: Room): EvidencePruner {
   let cancel: (() => void) | undefined;
+  let stopped = false;
   const plan = () => {
-    cancel ??= room.clock.after(EVERY_MS, () => {
-      cancel = undefined;
-      if (hasEvidence(room.registry.hosts())) plan();
-      void pruneAll(room);
-    });
+    if (!stopped) cancel ??= room.clock.after(EVERY_MS, () => void pass());
+  };
+  const pass = async () => {
+    await pruneAll(room);
+    cancel = undefined;
+    if (hasEvidence(room.registry.hosts())) plan();
   };
   if (hasEvidence(room.registry.hosts())) plan();
   const stop = room.registry.onChange(({ hosts }) => {
@@ -34,6 +36,7 @@ export function startEvidencePruner(room: Room): EvidencePruner {
   return {
     prune: () => pruneAll(room),
     [Symbol.dispose]() {
+      stopped = true;
       cancel?.();
       stop();
     },
