@@ -1,8 +1,8 @@
 /** Where `appraise` runs: here when it takes a moment, in a thread of its own when it takes longer. */
-import { Worker } from 'node:worker_threads';
 import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
 import type { Appraisal, BootState, Evidence } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
+import { createThread } from '../thread.js';
 import { measureLimits } from './limits.js';
 import type { JudgeAnswer, JudgeRequest } from './worker.js';
 
@@ -24,52 +24,16 @@ export interface Judge extends AsyncDisposable {
   ): Promise<Appraisal>;
 }
 
-interface Waiting {
-  done(answer: JudgeAnswer): void;
-  failed(error: Error): void;
-}
-
-/** A thread costs some megabytes: it ends when nothing was judged for so long. */
 const IDLE_MS = 30_000;
 
 export function createJudge({ appraise }: Pick<Appraiser, 'appraise'>): Judge {
-  const waiting = new Map<number, Waiting>();
-  let worker: Worker | undefined;
-  let idle: NodeJS.Timeout | undefined;
-  let lastId = 0;
-  const drop = async (error: Error) => {
-    const dropped = worker;
-    worker = undefined;
-    for (const { failed } of [...waiting.values()]) failed(error);
-    await dropped?.terminate();
-  };
-  const open = () => {
-    const opened = new Worker(new URL('./worker.js', import.meta.url));
-    opened.unref();
-    opened.on('message', (answer: JudgeAnswer) => waiting.get(answer.id)?.done(answer));
-    opened.on('error', (error: Error) => {
-      if (worker === opened) void drop(error);
-    });
-    return opened;
-  };
-  const elsewhere = async (request: Omit<JudgeRequest, 'id'>): Promise<Appraisal> => {
-    clearTimeout(idle);
-    worker ??= open();
-    lastId += 1;
-    const id = lastId;
-    const answered = new Promise<JudgeAnswer>((done, failed) => waiting.set(id, { done, failed }));
-    worker.postMessage({ id, ...request });
-    try {
-      return judgementOf(await answered);
-    } finally {
-      waiting.delete(id);
-      if (waiting.size === 0) idle = setTimeout(() => void drop(new Error('it rests')), IDLE_MS).unref();
-    }
-  };
+  const thread = createThread<JudgeRequest, JudgeAnswer>(new URL('./worker.js', import.meta.url), {
+    idleMs: IDLE_MS,
+  });
   return {
     async judge(evidence, state, policy) {
       try {
-        if (isLong(evidence)) return await elsewhere({ evidence, state, policy });
+        if (isLong(evidence)) return judgementOf(await thread.ask({ evidence, state, policy }));
         return appraise(evidence, state, policy);
       } catch (cause) {
         if (needsWhole(cause)) throw cause;
@@ -78,10 +42,7 @@ export function createJudge({ appraise }: Pick<Appraiser, 'appraise'>): Judge {
         });
       }
     },
-    async [Symbol.asyncDispose]() {
-      clearTimeout(idle);
-      await drop(new Error('the server stops'));
-    },
+    [Symbol.asyncDispose]: () => thread[Symbol.asyncDispose](),
   };
 }
 

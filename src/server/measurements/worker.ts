@@ -4,9 +4,9 @@ import { type ErrorCode, messageOf, TouchmarkError } from '../../errors.js';
 import { appraise } from '../../measure/appraise/appraise.js';
 import type { Appraisal, BootState, Evidence } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
+import type { Numbered } from '../thread.js';
 
 export interface JudgeRequest {
-  readonly id: number;
   readonly evidence: Evidence;
   readonly state: BootState | undefined;
   readonly policy: ResolvedPolicy | undefined;
@@ -17,7 +17,7 @@ export type JudgeAnswer =
   | { readonly id: number; readonly message: string; readonly code?: ErrorCode };
 
 if (!isMainThread) {
-  parentPort?.on('message', ({ id, evidence, state, policy }: JudgeRequest) => {
+  parentPort?.on('message', ({ id, evidence, state, policy }: JudgeRequest & Numbered) => {
     parentPort?.postMessage(answer(id, () => appraise(evidence, state as never, policy)));
   });
 }

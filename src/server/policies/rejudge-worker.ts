@@ -5,12 +5,16 @@ import { appraise } from '../../measure/appraise/appraise.js';
 import type { Appraisal, Evidence } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
 import type { MadeReferences, ReferenceAbout } from '../../measure/policy/reference-sources/reference-set.js';
+import type { Numbered } from '../thread.js';
 import { shownReferences } from './shown-references.js';
 
-export type RejudgeRequest =
-  | { readonly policy: ResolvedPolicy }
-  | { readonly id: number; readonly evidence: Evidence; readonly policyId: string }
-  | { readonly id: number; readonly evidence: Evidence; readonly about: ReferenceAbout };
+export interface RejudgePolicy {
+  readonly policy: ResolvedPolicy;
+}
+
+export type RejudgeQuestion =
+  | { readonly evidence: Evidence; readonly policyId: string }
+  | { readonly evidence: Evidence; readonly about: ReferenceAbout };
 
 export type RejudgeOutcome = Pick<Appraisal, 'verdict' | 'explanation'>;
 
@@ -23,20 +27,22 @@ if (!isMainThread) serve();
 
 function serve(): void {
   const policies = new Map<string, ResolvedPolicy>();
-  parentPort?.on('message', (request: RejudgeRequest) => {
+  parentPort?.on('message', (request: RejudgePolicy | (RejudgeQuestion & Numbered)) => {
     if ('policy' in request) policies.set(request.policy.id, request.policy);
     else parentPort?.postMessage(answer(request, policies));
   });
 }
 
 function answer(
-  request: Exclude<RejudgeRequest, { policy: ResolvedPolicy }>,
+  request: RejudgeQuestion & Numbered,
   policies: ReadonlyMap<string, ResolvedPolicy>,
 ): RejudgeAnswer {
   const { id, evidence } = request;
   try {
     if ('about' in request) return { id, made: shownReferences(request.about, evidence) };
-    const { verdict, explanation } = appraise(evidence, undefined, policies.get(request.policyId));
+    const policy = policies.get(request.policyId);
+    if (policy === undefined) throw new Error(`policy ${request.policyId} was not given`);
+    const { verdict, explanation } = appraise(evidence, undefined, policy);
     return { id, outcome: { verdict, explanation } };
   } catch (error) {
     return { id, error: messageOf(error) };
