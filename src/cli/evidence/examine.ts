@@ -41,27 +41,9 @@ export interface Examination {
  */
 export function examine(exported: ExportedEvidence): Examination {
   const steps: Step[] = [];
-  const taking = <T>(step: string, passed: (result: T) => string, task: () => T): T | undefined => {
-    try {
-      const result = task();
-      steps.push({ step, result: 'passed', message: passed(result) });
-      return result;
-    } catch (error) {
-      steps.push({ step, result: 'failed', message: messageOf(error) });
-      return undefined;
-    }
-  };
   const { record } = exported.document;
-  const logs = taking(
-    'logs',
-    () => 'every log has the length that the record says',
-    () => logsOf(exported),
-  );
-  const input = taking(
-    'record',
-    () => 'the attestation key can be read',
-    () => quoteInput(record),
-  );
+  const logs = take(steps, 'logs', 'every log has the length that the record says', () => logsOf(exported));
+  const input = take(steps, 'record', 'the attestation key can be read', () => quoteInput(record));
   if (logs === undefined || input === undefined) return { steps };
   const checks = explainQuote(input);
   steps.push(...checks.map(({ check, result, message }) => ({ step: `quote ${check}`, result, message })));
@@ -70,25 +52,48 @@ export function examine(exported: ExportedEvidence): Examination {
   const quote = verifyQuote(input);
   const policy = policyStep(exported, steps);
   if (steps.some(({ result }) => result === 'failed')) return { steps, quote };
-  const pcrValues = input.expected.pcrValues;
-  const evidence: Evidence = {
-    at: record.at,
-    quote,
-    logs,
-    ...(pcrValues === undefined ? {} : { pcrValues }),
-  };
-  const appraisal = taking(
+  const { pcrValues } = input.expected;
+  const evidence = { at: record.at, quote, logs, ...(pcrValues === undefined ? {} : { pcrValues }) };
+  const about = { steps, quote, ...(policy === undefined ? {} : { policy }) };
+  const appraisal = judge(steps, record, evidence, policy);
+  return appraisal === undefined ? about : { ...about, appraisal };
+}
+
+function judge(
+  steps: Step[],
+  record: EvidenceRecord,
+  evidence: Evidence,
+  policy: ResolvedPolicy | undefined,
+): Appraisal | undefined {
+  const appraisal = take(
+    steps,
     'judgement',
     ({ verdict }) => `it comes to ${verdict}`,
     () => appraise(evidence, undefined, policy),
   );
-  if (appraisal === undefined) return { steps, quote, ...(policy === undefined ? {} : { policy }) };
-  taking(
-    'verdict',
-    () => `it is the one that was stored: ${record.verdict}`,
-    () => compareVerdicts(record, appraisal),
+  if (appraisal === undefined) return undefined;
+  take(steps, 'verdict', `it is the one that was stored: ${record.verdict}`, () =>
+    compareVerdicts(record, appraisal),
   );
-  return { steps, quote, appraisal, ...(policy === undefined ? {} : { policy }) };
+  return appraisal;
+}
+
+/** Takes one step and notes how it went. */
+function take<T>(
+  steps: Step[],
+  step: string,
+  passed: string | ((result: T) => string),
+  task: () => T,
+): T | undefined {
+  try {
+    const result = task();
+    const message = typeof passed === 'string' ? passed : passed(result);
+    steps.push({ step, result: 'passed', message });
+    return result;
+  } catch (error) {
+    steps.push({ step, result: 'failed', message: messageOf(error) });
+    return undefined;
+  }
 }
 
 function logsOf({ document: { record }, logs }: ExportedEvidence): Record<LogKind, LogPart> {

@@ -2,8 +2,8 @@
 import { TouchmarkError } from '../../errors.js';
 import type { HostEk } from '../../server/model.js';
 import { type Output, printable } from '../output.js';
-import type { Argument, Verb } from '../verb.js';
-import { examine } from './examine.js';
+import type { Argument, Verb, VerbContext } from '../verb.js';
+import { examine, type Step } from './examine.js';
 import { explain, explainedText, stepsText } from './explain-text.js';
 import { type ExportedEvidence, readEvidenceDirectory } from './read-evidence.js';
 
@@ -18,25 +18,7 @@ export function offlineVerbs(program: string): readonly Verb[] {
       example: `${program} evidence verify ./web-1`,
       flags: [],
       args: [directory],
-      run: async ({ args, out }) => {
-        const exported = await readEvidenceDirectory(args[0] ?? '');
-        const examination = examine(exported);
-        const { steps, appraisal } = examination;
-        const { id, hostId, verdict } = exported.document.record;
-        const json = {
-          host: hostId,
-          evidence: id,
-          stored: verdict,
-          verdict: appraisal?.verdict ?? '',
-          steps,
-        };
-        out.result({ pretty: stepsText(examination), json });
-        remark(out, exported);
-        const failed = steps.find(({ result }) => result === 'failed');
-        if (failed === undefined) return 0;
-        out.note(`${failed.step}: ${printable(failed.message)}`);
-        return 1;
-      },
+      run: verify,
     },
     {
       name: 'evidence explain',
@@ -44,22 +26,45 @@ export function offlineVerbs(program: string): readonly Verb[] {
       example: `${program} evidence explain ./web-1`,
       flags: [],
       args: [directory],
-      run: async ({ args, out }) => {
-        const exported = await readEvidenceDirectory(args[0] ?? '');
-        const { steps, appraisal } = examine(exported);
-        const failed = steps.find(({ result }) => result === 'failed');
-        if (appraisal === undefined) {
-          const why = failed === undefined ? 'nothing was judged' : `${failed.step}: ${failed.message}`;
-          throw new TouchmarkError('evidence_differs', why);
-        }
-        const explained = explain(exported, appraisal);
-        out.result({ pretty: explainedText(explained), json: explained });
-        if (failed === undefined) return 0;
-        out.note(`${failed.step}: ${printable(failed.message)}`);
-        return 1;
-      },
+      run: explainDirectory,
     },
   ];
+}
+
+async function verify({ args, out }: VerbContext): Promise<number> {
+  const exported = await readEvidenceDirectory(args[0] ?? '');
+  const examination = examine(exported);
+  const { steps, appraisal } = examination;
+  const { id, hostId, verdict } = exported.document.record;
+  out.result({
+    pretty: stepsText(examination),
+    json: { host: hostId, evidence: id, stored: verdict, verdict: appraisal?.verdict ?? '', steps },
+  });
+  remark(out, exported);
+  return exitCode(out, failedStep(steps));
+}
+
+async function explainDirectory({ args, out }: VerbContext): Promise<number> {
+  const exported = await readEvidenceDirectory(args[0] ?? '');
+  const { steps, appraisal } = examine(exported);
+  const failed = failedStep(steps);
+  if (appraisal === undefined) {
+    const why = failed === undefined ? 'nothing was judged' : `${failed.step}: ${failed.message}`;
+    throw new TouchmarkError('evidence_differs', why);
+  }
+  const explained = explain(exported, appraisal);
+  out.result({ pretty: explainedText(explained), json: explained });
+  return exitCode(out, failed);
+}
+
+function failedStep(steps: readonly Step[]): Step | undefined {
+  return steps.find(({ result }) => result === 'failed');
+}
+
+function exitCode(out: Output, failed: Step | undefined): number {
+  if (failed === undefined) return 0;
+  out.note(`${failed.step}: ${printable(failed.message)}`);
+  return 1;
 }
 
 /** What no directory can show. */

@@ -89,10 +89,23 @@ const simulate: Verb = {
     }),
 };
 
+/** What the verbs of one kind of object say. */
+interface Wording {
+  /** The verb's first word. */
+  readonly word: string;
+  readonly kindName: string;
+  readonly plural: string;
+  readonly kind: ObjectKind;
+}
+
 /** list, show and delete are the same for all kinds. */
 function verbsOf(word: string, kindName: string, plural: string): Verb[] {
-  const kind: ObjectKind = kindWords[kindName] ?? 0;
-  const list: Verb = {
+  const wording = { word, kindName, plural, kind: kindWords[kindName] ?? 0 };
+  return [listVerb(wording), showVerb(wording), deleteVerb(wording)];
+}
+
+function listVerb({ word, plural, kind }: Wording): Verb {
+  return {
     name: `${word} list`,
     summary: `List the ${plural} in force.`,
     example: `touchmark-server ${word} list`,
@@ -107,7 +120,10 @@ function verbsOf(word: string, kindName: string, plural: string): Verb[] {
         return 0;
       }),
   };
-  const show: Verb = {
+}
+
+function showVerb({ word, kind }: Wording): Verb {
+  return {
     name: `${word} show`,
     summary: 'Show the manifest of one version; it can be applied as it is.',
     example: `touchmark-server ${word} show NAME`,
@@ -125,7 +141,10 @@ function verbsOf(word: string, kindName: string, plural: string): Verb[] {
         return 0;
       }),
   };
-  const remove: Verb = {
+}
+
+function deleteVerb({ word, kindName, kind }: Wording): Verb {
+  return {
     name: `${word} delete`,
     summary: 'Take it out of force; refused while something names it. Its versions are kept.',
     example: `touchmark-server ${word} delete NAME`,
@@ -139,7 +158,6 @@ function verbsOf(word: string, kindName: string, plural: string): Verb[] {
         return 0;
       }),
   };
-  return [list, show, remove];
 }
 
 export const policyVerbs: readonly Verb[] = [

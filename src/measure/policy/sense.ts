@@ -36,72 +36,80 @@ export function policyProblems(policy: MeasurementPolicy): ManifestProblem[] {
 
 /** Rules that would pass whatever a host shows, or have nothing to compare with: both look checked and are not. */
 function nothingProblems(policy: MeasurementPolicy): ManifestProblem[] {
-  const sets = policy.references.length > 0 || policy.acceptNext.length > 0;
-  const { firmware, firmwareConfig, secureBoot, bootChain, commandLine, userspace } = policy;
-  const nothing = (path: Path, message: string): ManifestProblem => ({
-    code: 'policy_checks_nothing',
-    path,
-    message,
-  });
-  const rules = [firmware, firmwareConfig, secureBoot, bootChain, commandLine, userspace, policy.runtime];
-  if (rules.every((rule) => rule === undefined)) {
+  const { firmware, firmwareConfig, secureBoot, bootChain, commandLine, userspace, runtime } = policy;
+  const all = [firmware, firmwareConfig, secureBoot, bootChain, commandLine, userspace, runtime];
+  const rules = all.filter((rule) => rule !== undefined);
+  if (rules.length === 0) {
     return [nothing([], 'no component has a rule; write at least one, as secureBoot: {}')];
   }
-  if (policy.mode === 'enforce' && rules.every((rule) => rule === undefined || rule.onFail === 'warn')) {
+  if (policy.mode === 'enforce' && rules.every(({ onFail }) => onFail === 'warn')) {
     return [
       nothing([], 'every rule only warns, so that every host would be trusted; write mode: report for that'),
     ];
   }
+  const sets = policy.references.length > 0 || policy.acceptNext.length > 0;
+  return [
+    ...(sets ? [] : withoutSets(policy)),
+    ...acceptingAll(policy),
+    ...(runtime === undefined ? [] : runtimeProblems(runtime, policy.mode, sets)),
+  ];
+}
+
+function nothing(path: Path, message: string): ManifestProblem {
+  return { code: 'policy_checks_nothing', path, message };
+}
+
+/** Rules of a policy that names no sets, and say nothing themselves. */
+function withoutSets(policy: MeasurementPolicy): ManifestProblem[] {
+  const { firmware, firmwareConfig, bootChain, secureBoot, commandLine } = policy;
   const problems = [];
   for (const [key, rule] of Object.entries({ firmware, firmwareConfig, bootChain })) {
-    if (rule !== undefined && rule.accept.length === 0 && !sets) {
+    if (rule?.accept.length === 0) {
       problems.push(nothing([key], 'has nothing to compare with: name references, or accept digests'));
     }
   }
-  if (secureBoot !== undefined && !sets && isEmptyRule(secureBoot)) {
+  if (secureBoot !== undefined && isEmptyRule(secureBoot)) {
     problems.push(nothing(['secureBoot'], 'asks neither for Secure Boot nor for any key'));
   }
-  if (commandLine !== undefined && !sets && isEmptyRule(commandLine)) {
+  if (commandLine !== undefined && isEmptyRule(commandLine)) {
     problems.push(
       nothing(['commandLine'], 'has nothing to compare with: name references, or accept, require, forbid'),
     );
   }
-  if (
-    commandLine?.accept.some((glob) => matchesAll(glob, probes.texts)) &&
-    isEmptyRule({ ...commandLine, accept: [] })
-  ) {
-    problems.push(
-      nothing(
-        ['commandLine', 'accept'],
-        'accepts every command line; require or forbid words, or be narrower',
-      ),
-    );
-  }
-  if (userspace?.accept.some((glob) => matchesAll(glob, probes.texts))) {
-    problems.push(nothing(['userspace', 'accept'], 'accepts everything that user space measures'));
-  }
-  return [...problems, ...runtimeProblems(policy, sets)];
+  return problems;
 }
 
-function runtimeProblems({ runtime, mode }: MeasurementPolicy, sets: boolean): ManifestProblem[] {
-  if (runtime === undefined) return [];
-  const nothing = (path: Path, message: string): ManifestProblem => ({
-    code: 'policy_checks_nothing',
-    path: ['runtime', ...path],
-    message,
-  });
-  const { policies, commandLine } = runtime.rules;
+function acceptingAll({ commandLine, userspace }: MeasurementPolicy): ManifestProblem[] {
+  const everything = (glob: string) => matchesAll(glob, probes.texts);
   const problems = [];
-  if (!sets && runtime.accept.length === 0) {
-    const keys = runtime.signed ? 'the keys of signed files come from reference sets: name one' : undefined;
-    problems.push(nothing([], keys ?? 'has nothing to compare with: name references, or accept files'));
+  if (commandLine?.accept.some(everything) && isEmptyRule({ ...commandLine, accept: [] })) {
+    const advice = 'require or forbid words, or be narrower';
+    problems.push(nothing(['commandLine', 'accept'], `accepts every command line; ${advice}`));
   }
-  if (mode === 'enforce' && policies.length === 0 && commandLine.length === 0) {
+  if (userspace?.accept.some(everything)) {
+    problems.push(nothing(['userspace', 'accept'], 'accepts everything that user space measures'));
+  }
+  return problems;
+}
+
+function runtimeProblems(
+  { accept, signed, rules, exclude }: NonNullable<MeasurementPolicy['runtime']>,
+  mode: MeasurementPolicy['mode'],
+  sets: boolean,
+): ManifestProblem[] {
+  const problems = [];
+  if (!sets && accept.length === 0) {
+    const keys = signed ? 'the keys of signed files come from reference sets: name one' : undefined;
+    problems.push(
+      nothing(['runtime'], keys ?? 'has nothing to compare with: name references, or accept files'),
+    );
+  }
+  if (mode === 'enforce' && rules.policies.length === 0 && rules.commandLine.length === 0) {
     const why = 'without rules that make IMA measure, an empty list would look healthy';
-    problems.push(nothing(['rules'], `${why}: name policies, or commandLine: [ima_policy=tcb]`));
+    problems.push(nothing(['runtime', 'rules'], `${why}: name policies, or commandLine: [ima_policy=tcb]`));
   }
-  const all = runtime.exclude.findIndex((glob) => matchesAll(glob, probes.paths));
-  if (all >= 0) problems.push(nothing(['exclude', all], 'leaves out every file'));
+  const all = exclude.findIndex((glob) => matchesAll(glob, probes.paths));
+  if (all >= 0) problems.push(nothing(['runtime', 'exclude', all], 'leaves out every file'));
   return problems;
 }
 

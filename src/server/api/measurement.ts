@@ -49,21 +49,26 @@ export interface MeasurementApiDeps {
   readonly blastRadius: number;
 }
 
+type Methods = ApiService<typeof Measurement>;
+
 /** `touchmark.measure.v1.Measurement`: what security engineers do. */
-export function measurementService(deps: MeasurementApiDeps): ApiService<typeof Measurement> {
-  const { publisher, blastRadius } = deps;
+export function measurementService(deps: MeasurementApiDeps): Methods {
+  return { ...publishingMethods(deps), ...readingMethods(deps) };
+}
+
+/** What would change, or changes, what is in force. */
+function publishingMethods({
+  publisher,
+  blastRadius,
+}: MeasurementApiDeps): Pick<Methods, 'applyObjects' | 'simulate' | 'deleteObject'> {
   return {
     async *applyObjects(requests, call) {
       const { first, manifests } = await readApply(requests);
       const { dryRun, allowWithdrawalPercent } = first;
       const options = publishOptions(call, dryRun, allowWithdrawalPercent);
       const { changes, impact } = await publisher.apply(manifests, options);
-      tell(
-        call,
-        changes.map(({ kind, name, change }) => `${kind} ${name} ${change}`),
-        options,
-        impact.lost.length,
-      );
+      const done = changes.map(({ kind, name, change }) => `${kind} ${name} ${change}`);
+      tell(call, done, options, impact.lost.length);
       yield create(ApplyObjectsResponseSchema, {
         changes: changes.map(changeToWire),
         impact: impactToWire(impact, options.allowWithdrawal ?? blastRadius),
@@ -75,6 +80,22 @@ export function measurementService(deps: MeasurementApiDeps): ApiService<typeof 
       const wire = { changes: changes.map(changeToWire), impact: impactToWire(impact, blastRadius) };
       yield create(SimulateResponseSchema, wire);
     },
+    async deleteObject(request, call) {
+      const kind = kindFromWire(request.kind);
+      const name = nameFromWire(request.name);
+      const options = publishOptions(call, request.dryRun, request.allowWithdrawalPercent);
+      const { impact } = await publisher.remove(kind, name, options);
+      tell(call, [`${kind} ${name} deleted`], options, impact.lost.length);
+      const percent = options.allowWithdrawal ?? blastRadius;
+      return create(DeleteObjectResponseSchema, { impact: impactToWire(impact, percent) });
+    },
+  };
+}
+
+function readingMethods(
+  deps: MeasurementApiDeps,
+): Pick<Methods, 'listObjects' | 'getObject' | 'referenceFromHosts'> {
+  return {
     listObjects: async ({ kind }) => {
       const kinds = kind === WireKind.UNSPECIFIED ? objectKinds : [kindFromWire(kind)];
       return create(ListObjectsResponseSchema, { objects: await listed(deps, kinds) });
@@ -86,15 +107,6 @@ export function measurementService(deps: MeasurementApiDeps): ApiService<typeof 
         yield create(MeasureObjectSchema, first ? { ...wire, manifest } : { manifest });
         first = false;
       }
-    },
-    async deleteObject(request, call) {
-      const kind = kindFromWire(request.kind);
-      const name = nameFromWire(request.name);
-      const options = publishOptions(call, request.dryRun, request.allowWithdrawalPercent);
-      const { impact } = await publisher.remove(kind, name, options);
-      tell(call, [`${kind} ${name} deleted`], options, impact.lost.length);
-      const percent = options.allowWithdrawal ?? blastRadius;
-      return create(DeleteObjectResponseSchema, { impact: impactToWire(impact, percent) });
     },
     async *referenceFromHosts(request, call) {
       const { set, hosts, notes } = await harvest(deps.harvest, harvestRequest(request), call.signal);
