@@ -11,7 +11,7 @@ apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identif
 [ -s "$work/sources.list" ] || echo 'deb http://deb.debian.org/debian bookworm main' >"$work/sources.list"
 
 packages=(
-  systemd systemd-sysv udev kmod iproute2 systemd-boot-efi linux-image-cloud-amd64 busybox-static kexec-tools
+  systemd systemd-sysv udev kmod iproute2 systemd-boot-efi linux-image-cloud-amd64 busybox-static kexec-tools fsverity
   tpm-udev tpm2-tools libtss2-esys-3.0.2-0 libtss2-mu0 libtss2-rc0 libtss2-tctildr0 libtss2-tcti-device0 libstdc++6
 )
 include=$(IFS=,; echo "${packages[*]}")

@@ -21,5 +21,5 @@ printf '#!/bin/sh\nexec /usr/lib/touchmark/bin/node /usr/lib/touchmark/bin/touch
 chmod 755 "$tree/usr/bin/touchmark-agent"
 rm -f "$out.new"
 truncate -s 1G "$out.new"
-mke2fs -q -t ext4 -L root -m 0 -E lazy_itable_init=1,lazy_journal_init=1 -d "$tree" "$out.new"
+mke2fs -q -t ext4 -O verity -L root -m 0 -E lazy_itable_init=1,lazy_journal_init=1 -d "$tree" "$out.new"
 mv "$out.new" "$out"

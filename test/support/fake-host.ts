@@ -15,7 +15,7 @@ export interface FakeHost {
 
 /** A chip that was just powered up, with logs that explain its PCRs; gone at the end of the test. Ask `haveSwtpm` first. */
 export async function startFakeHost(
-  t: TestContext,
+  t: Pick<TestContext, 'after'>,
   options: Omit<MeasuredHostOptions, 'dir' | 'tcti'> = {},
   start: () => Promise<TestSwtpm> = startCopy,
 ): Promise<FakeHost> {

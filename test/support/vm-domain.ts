@@ -68,8 +68,8 @@ export interface VmDomain extends AsyncDisposable {
   server(...args: string[]): Promise<Ran>;
   /** As `server`, and fails when it does; its standard output. */
   must(...args: string[]): Promise<string>;
-  /** Configures and starts the agent of a guest for this server. */
-  enlist(machine: Machine): Promise<void>;
+  /** Configures and starts the agent of a guest for this server; `more` are lines at the end of agent.toml. */
+  enlist(machine: Machine, more?: string): Promise<void>;
   host(): Promise<ShownHost>;
   /** Waits until the host is in one of these states, and all these codes are among the reasons. */
   hostIs(states: readonly string[], codes?: readonly string[], ms?: number): Promise<ShownHost>;
@@ -122,7 +122,11 @@ export async function startDomain(chip: VmChip, more = '', anchors = ''): Promis
     server,
     must,
     host,
-    enlist: async (machine) => enlist(machine, port, await must('bundle', 'show')),
+    enlist: async (machine, more = '') => {
+      await machine.write('/etc/touchmark/bootstrap.pem', await must('bundle', 'show'));
+      await machine.write('/etc/touchmark/agent.toml', agentToml(port) + more);
+      await machine.run('systemctl --no-block restart touchmark-agent');
+    },
     hostIs: (states, codes = [], ms = 150_000) => hostIs(host, states, codes, ms),
     log: () => readFile(at('server.log'), 'utf8'),
     async [Symbol.asyncDispose]() {
@@ -177,12 +181,6 @@ export function failing({ components }: ShownHost): string[] {
 
 function shown({ state, reasons, appraisal }: HostRecord): ShownHost {
   return { state: stateName(state), reasons, components: appraisal?.components ?? [] };
-}
-
-async function enlist(machine: Machine, port: number, bundle: string): Promise<void> {
-  await machine.write('/etc/touchmark/bootstrap.pem', bundle);
-  await machine.write('/etc/touchmark/agent.toml', agentToml(port));
-  await machine.run('systemctl --no-block restart touchmark-agent');
 }
 
 export async function until(

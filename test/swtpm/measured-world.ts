@@ -8,6 +8,7 @@ import { program } from '../../src/cli/server/program.js';
 import { systemClock } from '../../src/clock.js';
 import type { AgentConfig } from '../../src/config/agent-config.js';
 import type { ServerConfig } from '../../src/config/server-config.js';
+import type { MeasuredHost } from '../../src/host/swtpm/measured-host.js';
 import { openTpm } from '../../src/host/tpm.js';
 import { createLogger } from '../../src/log.js';
 import { unixChannel } from '../../src/rpc/channel.js';
@@ -36,16 +37,19 @@ export const known = (...files: string[]) => ({
 });
 
 export interface Options {
+  /** Done to the host before its agent looks at it. */
+  readonly prepare?: (host: MeasuredHost) => Promise<void>;
   readonly server?: Partial<ServerConfig>;
   readonly workloadAttestors?: AgentConfig['workloadAttestors'];
 }
 
 /** Server, agent and workload of a host whose chip and logs are a software TPM's. */
-export async function begin(t: TestContext, options: Options = {}) {
+export async function begin(t: Pick<TestContext, 'after'>, options: Options = {}) {
   const { chip, host, measurement } = await startFakeHost(t);
   const { directory } = chip;
   await host.extendFile('/etc/ima/ima-policy', rules);
   await host.extendFile('/usr/bin/web', 'web');
+  await options.prepare?.(host);
   await writeFile(join(directory, 'vendor.pem'), `${chip.rootPem}${chip.issuerPem}`);
   const anchorPaths = [join(directory, 'vendor.pem')];
   const tpm = { ...tpmConfig, pcrs, anchorPaths, anyGenuineAlgorithm: 'rsa2048' } as const;

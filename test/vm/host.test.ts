@@ -16,6 +16,9 @@ import { bootMachine, forkMachine, type Machine, type Snapshot } from '../suppor
 const bootLogFile = '/sys/kernel/security/tpm0/binary_bios_measurements';
 const imaListFile = '/sys/kernel/security/ima/binary_runtime_measurements';
 
+const node = '/usr/lib/touchmark/bin/node';
+const fetch = 'touchmark-agent api fetch x509 -socketPath /run/touchmark/agent/public/api.sock';
+
 describe('a host that boots with Secure Boot, a chip and IMA', { skip: noGuestsHere() }, () => {
   const cleanups = new Disposal();
   let image: VmImage;
@@ -92,20 +95,33 @@ describe('a host that boots with Secure Boot, a chip and IMA', { skip: noGuestsH
     const id = `spiffe://${domain.trustDomain}/web`;
     const entry = ['-parentID', domain.agentId, '-spiffeID', id, '-selector', 'unix:uid:33'];
     await domain.must('entry', 'create', ...entry);
-    const fetched = await guest.run(
-      'setpriv --reuid 33 --regid 33 --clear-groups touchmark-agent api fetch x509 -socketPath /run/touchmark/agent/public/api.sock',
-    );
-    assert.match(fetched, new RegExp(`SPIFFE ID\\s*: ${id}`));
-    const refused = await guest.ask(
-      'touchmark-agent api fetch x509 -socketPath /run/touchmark/agent/public/api.sock',
-    );
+    assert.match(await guest.run(`setpriv --reuid 33 --regid 33 --clear-groups ${fetch}`), idLine(id));
+    const refused = await guest.ask(fetch);
     assert.equal(refused.code, 1);
     assert.match(refused.output, /no identity issued/);
     const listed = await guest.run('cat /sys/kernel/security/ima/ascii_runtime_measurements');
     for (const file of ['bin/node', 'dist/src/cli/main.js', 'bin/touchmark-agent'])
       assert.match(listed, new RegExp(` /usr/lib/touchmark/${file}`));
   });
+
+  test('gives a program its identity by its fs-verity digest', async () => {
+    await using domain = await startDomain(chip);
+    await using guest = await forkMachine(snapshot);
+    await domain.enlist(guest, '[workload_attestors.binary]\nenabled = true\nverity = true\n');
+    await domain.hostIs(['unmeasured']);
+    await guest.run(`fsverity enable ${node}`);
+    const [tree = ''] = (await guest.run(`fsverity measure ${node}`)).split(' ');
+    assert.match(tree, /^sha256:[0-9a-f]{64}$/);
+    const id = `spiffe://${domain.trustDomain}/sealed`;
+    const selectors = ['-selector', `binary:verity:${tree}`, '-selector', 'binary:measured:true'];
+    await domain.must('entry', 'create', '-parentID', domain.agentId, '-spiffeID', id, ...selectors);
+    assert.match(await guest.run(fetch), idLine(id));
+  });
 });
+
+function idLine(id: string): RegExp {
+  return new RegExp(`SPIFFE ID\\s*: ${id}`);
+}
 
 /** Values of the SHA-256 bank, hex, as the chip itself says. */
 async function pcrsOf(machine: Machine): Promise<string[]> {

@@ -111,9 +111,7 @@ describe('drift', () => {
   it('is told and withdrawn at once, and ends when the evidence is good again', async () => {
     const { world, host, session } = await live();
     host.run('/tmp/miner');
-    const at = performance.now();
     await session.grow();
-    assert.ok(performance.now() - at < 100);
     assert.equal(world.host(host).state, 'drifted');
     assert.deepEqual(session.states(), [HostState.TRUSTED, HostState.DRIFTED]);
     assert.equal(session.received.filter(({ message }) => message.case === 'withdraw').length, 1);
@@ -127,6 +125,15 @@ describe('drift', () => {
     assert.equal(world.host(host).state, 'trusted');
     assert.equal(session.states().at(-1), HostState.TRUSTED);
     assert.ok(world.events.some((event) => event.name === 'host_recovered' && event.state === 'trusted'));
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('that nobody announces is found by the next tick', async () => {
+    const { world, host, session } = await live();
+    host.run('/tmp/miner');
+    await world.clock.pass(30_000, 1000);
+    assert.equal(session.ticks.length, 1);
+    await until('it is found', () => world.host(host).state === 'drifted');
     await world[Symbol.asyncDispose]();
   });
 
