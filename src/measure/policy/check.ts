@@ -54,12 +54,23 @@ export function examineManifest(value: unknown): Examined {
   return problems.length > 0 ? { problems } : examineSense(known, manifest);
 }
 
+/** No manifest nests half as deep; whether engines copy what nests deeper differs. */
+const MOST_DEPTH = 32;
+
+/** undefined for what JSON cannot say: cycles among it. */
 function copyOf(value: object): Manifest | undefined {
   try {
-    return JSON.parse(JSON.stringify(value)) as Manifest;
+    const copy: Manifest = JSON.parse(JSON.stringify(value));
+    return isDeeper(copy, MOST_DEPTH) ? undefined : copy;
   } catch {
     return undefined;
   }
+}
+
+/** @param value a tree */
+function isDeeper(value: unknown, most: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return most === 0 || Object.values(value).some((member) => isDeeper(member, most - 1));
 }
 
 /** The shape is right from here on: the types of the schema are those of the model, but for times. */
