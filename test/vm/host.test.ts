@@ -113,7 +113,9 @@ describe('a host that boots with Secure Boot, a chip and IMA', { skip: noGuestsH
     const [tree = ''] = (await guest.run(`fsverity measure ${node}`)).split(' ');
     assert.match(tree, /^sha256:[0-9a-f]{64}$/);
     const id = `spiffe://${domain.trustDomain}/sealed`;
-    const selectors = ['-selector', `binary:verity:${tree}`, '-selector', 'binary:measured:true'];
+    const [content = ''] = (await guest.run(`sha256sum ${node}`)).split(' ');
+    const wanted = [`binary:verity:${tree}`, `binary:sha256:${content}`, 'binary:measured:true'];
+    const selectors = wanted.flatMap((selector) => ['-selector', selector]);
     await domain.must('entry', 'create', '-parentID', domain.agentId, '-spiffeID', id, ...selectors);
     assert.match(await guest.run(fetch), idLine(id));
   });
