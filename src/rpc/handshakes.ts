@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Server } from 'node:tls';
 
 /** Counts the handshakes that are in progress, by address: each costs a signature, and one address may not have many. */
 export interface Handshakes {
@@ -10,7 +11,18 @@ export interface Handshakes {
   destroyAll(): void;
 }
 
-export function createHandshakes(perAddress: number): Handshakes {
+/** Connections beyond that many from one address are closed before their handshake costs anything. */
+export function limitHandshakes(server: Server, perAddress: number): Handshakes {
+  const handshakes = createHandshakes(perAddress);
+  server.on('connection', (socket: Socket) => {
+    if (!handshakes.begin(socket)) socket.destroy();
+  });
+  server.on('secureConnection', (socket) => handshakes.end(socket));
+  server.on('tlsClientError', (_error, socket) => socket.destroy());
+  return handshakes;
+}
+
+function createHandshakes(perAddress: number): Handshakes {
   const byAddress = new Map<string, Map<number, Socket>>();
 
   function remove(address: string, port: number): void {

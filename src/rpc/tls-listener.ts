@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { messageOf, TouchmarkError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { createHandshakes } from './handshakes.js';
+import { limitHandshakes } from './handshakes.js';
 import { peerChain } from './peer-chain.js';
 import type { RpcServer } from './server.js';
 import { keyOrDrop, type Listener, stopAccepting } from './unix-listener.js';
@@ -53,32 +53,21 @@ export interface TlsListener extends Listener {
 }
 
 /**
- * mTLS with optional client certificates: TLS 1.2 or later, h2 only. No session is ever resumed, because a resumed one
- * would not show its certificate again.
+ * mTLS with optional client certificates: TLS 1.2 or later, h2 only.
  * @throws TouchmarkError `server_socket_failed`
  */
 export async function listenTls<C>(options: TlsListenerOptions<C>): Promise<TlsListener> {
   const server = createServer({
-    ...contextOf(options.identity),
-    requestCert: true,
-    // OpenSSL's verdict is not asked for: `identify` verifies against the bundle of the moment.
-    rejectUnauthorized: false,
+    ...callerTls(options.identity),
     ALPNProtocols: ['h2'],
     handshakeTimeout: options.handshakeTimeoutMs ?? 10_000,
   });
   server.maxConnections = options.maxConnections ?? 4096;
-  const handshakes = createHandshakes(options.maxHandshakesPerAddress ?? 64);
-  server.on('connection', (socket: Socket) => {
-    socket.setNoDelay(true);
-    if (!handshakes.begin(socket)) socket.destroy();
-  });
-  server.on('secureConnection', (socket) => {
-    handshakes.end(socket);
-    void introduce(options, socket);
-  });
-  server.on('tlsClientError', (error, socket) => {
+  const handshakes = limitHandshakes(server, options.maxHandshakesPerAddress ?? 64);
+  server.on('connection', (socket: Socket) => socket.setNoDelay(true));
+  server.on('secureConnection', (socket) => void introduce(options, socket));
+  server.on('tlsClientError', (error) => {
     options.log.debug('a TLS handshake failed', { error: error.message });
-    socket.destroy();
   });
   // Accepting can fail later too, when descriptors run out: nobody listening would end the process.
   server.on('error', (error) => options.log.error('a TLS listener failed', { error: messageOf(error) }));
@@ -93,7 +82,7 @@ export async function listenTls<C>(options: TlsListenerOptions<C>): Promise<TlsL
   });
   return {
     port: (server.address() as AddressInfo).port,
-    rotate: (identity) => server.setSecureContext(contextOf(identity)),
+    rotate: (identity) => server.setSecureContext(callerTls(identity)),
     close() {
       const closed = stopAccepting(server);
       handshakes.destroyAll();
@@ -102,12 +91,19 @@ export async function listenTls<C>(options: TlsListenerOptions<C>): Promise<TlsL
   };
 }
 
-function contextOf(identity: TlsIdentity) {
+/**
+ * For a server that knows callers by their certificates: they are asked for one, which its own rules verify, and a session is
+ * never resumed, because a resumed one would not show its certificate again.
+ */
+export function callerTls(identity: TlsIdentity) {
   return {
     key: identity.keyPem,
     cert: identity.chainPem,
     // No anchors: with none given Node would load its whole list of web authorities for nothing.
     ca: [],
+    requestCert: true,
+    // OpenSSL's verdict is not asked for: who connects is verified against the bundle of the moment.
+    rejectUnauthorized: false,
     minVersion: 'TLSv1.2' as const,
     secureOptions: constants.SSL_OP_NO_TICKET,
   };

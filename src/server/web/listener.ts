@@ -4,7 +4,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import { createHandshakes } from '../../rpc/handshakes.js';
+import { limitHandshakes } from '../../rpc/handshakes.js';
 import type { TlsIdentity } from '../../rpc/tls-listener.js';
 import { plain, type Routes, type WebResponse } from './routes.js';
 
@@ -45,12 +45,7 @@ export async function listenForReaders(options: WebListenerOptions): Promise<Web
   server.maxConnections = limits.connections;
   server.maxRequestsPerSocket = limits.requestsPerConnection;
   server.setTimeout(limits.writeMs, (socket: Socket) => socket.destroy());
-  const handshakes = createHandshakes(limits.handshakesPerAddress);
-  server.on('connection', (socket: Socket) => {
-    if (!handshakes.begin(socket)) socket.destroy();
-  });
-  server.on('secureConnection', (socket) => handshakes.end(socket));
-  server.on('tlsClientError', (_error, socket) => socket.destroy());
+  const handshakes = limitHandshakes(server, limits.handshakesPerAddress);
   server.on('error', (error) => options.log.error('the HTTPS listener failed', { error: messageOf(error) }));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {

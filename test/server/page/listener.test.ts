@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { PageConfig } from '../../../src/config/server-config.js';
 import { TouchmarkError } from '../../../src/errors.js';
-import { silentLogger } from '../../../src/log.js';
+import { createLogger, silentLogger } from '../../../src/log.js';
 import { listenForPage, type PageListenerDeps } from '../../../src/server/page/listener.js';
+import { manualClock } from '../../fakes/manual-clock.js';
 import { rejectsCode } from '../../support/rejects-async.js';
 
 const log = silentLogger();
@@ -59,7 +60,7 @@ test('a page is answered with a strict policy of content, and is never kept', as
 test('a web site that points its own name at this machine sees nothing', async (t) => {
   const { port } = await serve(t, loopback);
   const { status, body } = await ask({ port }, '/', { headers: { host: 'evil.example' } });
-  assert.deepEqual([status, body], [421, 'this is not that host\n']);
+  assert.deepEqual([status, body], [421, 'this is not that host: ask for localhost\n']);
   for (const host of [`localhost:${port}`, '[::1]:1', '127.0.0.1'])
     assert.equal((await ask({ port }, '/', { headers: { host } })).status, 200, host);
 });
@@ -93,14 +94,36 @@ test('on a Unix socket the roles of the peer’s uid are asked for', async (t) =
   assert.deepEqual([status, body], [403, 'only operators may look at this\n']);
 });
 
+test('a forwarded socket is no way in for a web site that points its own name at it', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'tm-page-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const socketPath = join(directory, 'page.sock');
+  await serve(t, { kind: 'unix', path: socketPath });
+  assert.equal((await ask({ socketPath }, '/', { headers: { host: 'evil.example' } })).status, 421);
+  for (const host of ['localhost:8082', '[::1]:8082', '127.0.0.1:1'])
+    assert.equal((await ask({ socketPath }, '/', { headers: { host } })).status, 200, host);
+});
+
+test('what is no path is told so, and nobody who is refused keeps the connection', async (t) => {
+  const { port } = await serve(t, loopback);
+  for (const path of ['http://[', '//[']) {
+    const { status, body, headers } = await ask({ port }, path);
+    assert.deepEqual([status, body, headers.connection], [400, 'this is no path\n', 'close'], path);
+  }
+});
+
 test('a page that fails tells the log why, and the reader nothing', async (t) => {
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  const listening = createLogger({ format: 'text', write, clock: manualClock(), journal: false });
   const answer = async () => {
     throw new TouchmarkError('datastore_failed', 'secret detail');
   };
-  const { port } = await serve(t, loopback, { answer });
+  const { port } = await serve(t, loopback, { answer, log: listening });
   const { status, body } = await ask({ port }, '/');
   assert.equal(status, 500);
   assert.doesNotMatch(body, /secret/);
+  assert.match(lines.join(''), /a page could not be shown.*secret detail/);
 });
 
 test('an address that is taken is told', async (t) => {
