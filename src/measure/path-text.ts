@@ -20,6 +20,19 @@ export function pathText(bytes: Uint8Array): string {
   }
 }
 
+const BRIEF = 300;
+
+/**
+ * The beginning of what may be a megabyte: cut before it is made text, between two characters of UTF-8. For looking at only:
+ * two texts that begin alike are alike.
+ */
+export function briefText(bytes: Uint8Array): string {
+  if (bytes.length <= BRIEF) return pathText(bytes);
+  let end = BRIEF;
+  while (end > BRIEF - 4 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return `${pathText(bytes.subarray(0, end))}…`;
+}
+
 function escaped(character: string): string {
   if (character === '\\') return '\\\\';
   const code = character.codePointAt(0) ?? 0;

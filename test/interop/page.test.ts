@@ -7,7 +7,10 @@ import { silentLogger } from '../../src/log.js';
 import type { Host } from '../../src/server/model.js';
 import { listenForPage } from '../../src/server/page/listener.js';
 import { answerPage, type PageDeps } from '../../src/server/page/routes.js';
-import { drift, evidenceOf, fleetOf, hostId, hostOf } from '../server/page/world.js';
+import { drift, evidenceOf, fleetOf, hostId, hostOf, judgedHost } from '../server/page/world.js';
+import { bootEvents, image, initrd } from '../support/appraisal-boot.js';
+import { goodHost } from '../support/appraisal-factory.js';
+import { file } from '../support/appraisal-host.js';
 import { agileLog, separators, variable } from '../support/boot-log-factory.js';
 import { imaList, record, sigData } from '../support/ima-list.js';
 
@@ -63,6 +66,9 @@ async function open(
 // biome-ignore lint/performance/useDomNodeTextContent: what is rendered counts, not what is in the document
 const seen = (locator: Locator) => locator.innerText();
 
+const styleOf = (page: Page, selector: string, property: string): Promise<unknown> =>
+  page.evaluate(`getComputedStyle(document.querySelector(${JSON.stringify(selector)})).${property}`);
+
 const drifted: Host = hostOf({
   state: 'drifted',
   appraisal: drift,
@@ -85,12 +91,36 @@ test('an operator finds the drifted host, reads why, and looks at its boot and i
   await link.locator('summary').click();
   assert.equal(await events.isVisible(), true);
   assert.match(await seen(events), /EV_EFI_VARIABLE_DRIVER_CONFIG[\s\S]*SecureBoot/);
-  const color = await page.locator('h1 .state').evaluate('element => getComputedStyle(element).color');
-  assert.notEqual(color, 'rgb(0, 0, 0)', 'the style sheet is in force');
-  if (process.env['TOUCHMARK_SCREENSHOT'])
-    await page.screenshot({ path: process.env['TOUCHMARK_SCREENSHOT'], fullPage: true });
+  assert.equal(await styleOf(page, 'h1 .state', 'color'), 'rgb(207, 34, 46)', 'the style sheet is in force');
   await page.getByRole('link', { name: /entries/ }).click();
   assert.match(await seen(page.locator('#runtime')), /<img src=x onerror=alert\(1\)>/);
+  assert.deepEqual(complaints, []);
+});
+
+test('a broken link stands open, and a reason leads to the event and to the file that it names', async (t) => {
+  if (!hasBrowser(t)) return;
+  const extra = [image('bootkit'), initrd('implanted')];
+  const ima = [...goodHost.ima, file('/tmp/miner')];
+  const { page, base, complaints } = await open(t, judgedHost({ boot: [...bootEvents, ...extra], ima }));
+  await page.goto(`${base}/hosts/${hostId}`);
+  const broken = page.locator('#chain > li.broken');
+  assert.equal(await broken.count(), 2);
+  const marked = page.locator('#chain tr.marked');
+  assert.equal(await marked.count(), 2);
+  assert.match(await seen(marked.last()), /boot_event_unknown/);
+  assert.equal(await page.locator('#chain > li.whole table').first().isVisible(), false);
+  assert.equal(await styleOf(page, '#components th', 'whiteSpace'), 'nowrap');
+  const event = `boot-log, entry ${bootEvents.length}`;
+  await page.locator('#components').getByRole('link', { name: event }).first().click();
+  assert.equal(await page.locator('tr:target').first().isVisible(), true);
+  if (process.env['TOUCHMARK_SCREENSHOT'])
+    await page.screenshot({ path: process.env['TOUCHMARK_SCREENSHOT'], fullPage: true });
+  await page
+    .locator('#components')
+    .getByRole('link', { name: /^ima-list/ })
+    .first()
+    .click();
+  assert.match(await seen(page.locator('tr:target')), /file_unknown\s+\/tmp\/miner/);
   assert.deepEqual(complaints, []);
 });
 

@@ -14,7 +14,7 @@ export interface FleetView {
   readonly hosts: Iterable<FleetHost>;
   /** Show these only. */
   readonly state: HostState | undefined;
-  /** Hosts after this ID. */
+  /** Hosts after this place, as `placeOf` writes it; anything else: from the first one on. */
   readonly after: string;
 }
 
@@ -40,18 +40,38 @@ interface Row extends FleetHost {
 /** The fleet by state, and its hosts. */
 export function fleetPage(view: FleetView): Html {
   const rows = [...view.hosts].map((one): Row => ({ ...one, state: shownState(one.host, one.sessionLive) }));
-  const shown = rows
+  const after = place(view.after);
+  const rest = rows
     .filter((row) => view.state === undefined || row.state === view.state)
-    .sort((a, b) => rank(a) - rank(b) || (a.host.id < b.host.id ? -1 : 1));
-  const from = view.after === '' ? 0 : shown.findIndex(({ host }) => host.id === view.after) + 1;
-  const page = shown.slice(from, from + HOSTS_PER_PAGE);
+    .sort(inOrder)
+    .filter((row) => after === undefined || inOrder(after, row) < 0);
+  const page = rest.slice(0, HOSTS_PER_PAGE);
   return html`<h1>Fleet</h1>${tiles(rows)}
-${page.length === 0 ? html`<p class="note">No host ${view.state === undefined ? 'has enrolled yet' : `is ${view.state}`}.</p>` : table(page)}
-${shown.length > from + page.length ? more(view, page.at(-1)?.host.id ?? '') : undefined}`;
+${page.length === 0 ? html`<p class="note">${noneOf(view, after !== undefined)}</p>` : table(page)}
+${rest.length > page.length ? more(view, page.at(-1)) : undefined}`;
 }
 
-function rank({ state }: Row): number {
-  return stateOrder.indexOf(state);
+function noneOf({ state }: FleetView, later: boolean): string {
+  if (later) return 'No further hosts.';
+  return state === undefined ? 'No host has enrolled yet.' : `No host is ${state}.`;
+}
+
+/** Where a row stands; it says so even after the host has left that place, so that nobody begins again with the first page. */
+type Place = Pick<Row, 'state'> & { readonly host: Pick<Host, 'id'> };
+
+function inOrder(a: Place, b: Place): number {
+  if (a.state !== b.state) return stateOrder.indexOf(a.state) - stateOrder.indexOf(b.state);
+  return a.host.id === b.host.id ? 0 : a.host.id < b.host.id ? -1 : 1;
+}
+
+function placeOf({ state, host }: Place): string {
+  return `${state}.${host.id}`;
+}
+
+function place(text: string): Place | undefined {
+  const [word, id] = text.split('.', 2);
+  const state = stateOrder.find((one) => one === word);
+  return state === undefined || id === undefined ? undefined : { state, host: { id } };
 }
 
 function tiles(rows: readonly Row[]): Html {
@@ -78,7 +98,7 @@ function table(rows: readonly Row[]): Html {
 <tbody>${lines}</tbody></table>`;
 }
 
-function more({ state }: FleetView, last: string): Html {
+function more({ state }: FleetView, last: Place | undefined): Html {
   const filter = state === undefined ? '' : `&state=${state}`;
-  return html`<nav class="pages"><a href="/?after=${last}${filter}">Next hosts</a></nav>`;
+  return html`<nav class="pages"><a href="/?after=${last && placeOf(last)}${filter}">Next hosts</a></nav>`;
 }

@@ -3,6 +3,7 @@ import type { AppraisalRecord, EvidenceRecord, Host, HostState } from '../model.
 import { type ChainView, chainSection } from './chain.js';
 import { type Html, html } from './html.js';
 import { badge, moment, reasonList, shortHex } from './layout.js';
+import { reasonPlace } from './reason-place.js';
 
 export interface HostView {
   readonly host: Host;
@@ -10,6 +11,8 @@ export interface HostView {
   readonly appraisal: AppraisalRecord | undefined;
   /** Unix milliseconds, 0: none. */
   readonly lastEvidenceAt: number;
+  /** What could not be read. */
+  readonly note: string | undefined;
   readonly chain: ChainView;
   readonly imaEntries: number;
   /** Newest first. */
@@ -19,9 +22,10 @@ export interface HostView {
 
 /** One host: its state and why, its components, its boot as a chain, and what it said before. */
 export function hostPage(view: HostView): Html {
-  const { host, state, appraisal, imaEntries } = view;
+  const { host, state, appraisal, note, imaEntries } = view;
   return html`<h1>${host.name === '' ? host.id : host.name} ${badge(state)}</h1>
 <p class="note">since ${moment(host.stateSince)}${graceOf(host)}</p>${reasonList(host.reasons)}
+${note === undefined ? undefined : html`<p class="note">${note}</p>`}
 <h2>Components</h2>${appraisal === undefined ? html`<p class="note">No policy applies, or no evidence came yet.</p>` : components(view, appraisal)}
 <h2>Boot chain</h2>${chainSection(view.chain)}
 <h2>Run-time list</h2><p><a href="/hosts/${host.id}/runtime">${imaEntries === 0 ? 'The entries' : `${imaEntries} entries`}</a> that quotes of this boot vouch for.</p>
@@ -48,11 +52,10 @@ function reasons(view: HostView, { reasons: found, more }: ComponentAppraisal): 
   return found.length === 0 ? html`` : html`<ul class="reasons">${items}${rest}</ul>`;
 }
 
-function reasonItem(view: HostView, { code, message, log, event, value }: ComponentReason): Html {
-  const place =
-    log === undefined ? undefined : html` (${log}${event === undefined ? '' : `, entry ${event}`})`;
+function reasonItem(view: HostView, reason: ComponentReason): Html {
+  const { code, message, value } = reason;
   const shown = value === undefined ? undefined : html`<br><code>${value}</code>`;
-  return html`<li><code>${code}</code> ${message}${place}${shown}<br><span class="note">${view.remedyOf(code)}</span></li>`;
+  return html`<li><code>${code}</code> ${message} ${reasonPlace(view.host.id, reason)}${shown}<br><span class="note">${view.remedyOf(code)}</span></li>`;
 }
 
 function history(records: readonly EvidenceRecord[]): Html {

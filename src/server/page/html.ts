@@ -32,6 +32,9 @@ function isList(part: Html | readonly (Html | string)[]): part is readonly (Html
   return Array.isArray(part);
 }
 
+/** Also what nobody sees but what changes what is seen: control characters, and those that turn the direction. */
 export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => escapes[character] ?? '');
+  return text
+    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+    .replace(/[&<>"']/g, (character) => escapes[character] ?? '');
 }

@@ -1,22 +1,24 @@
 /** What can be looked at, and nothing that changes anything: every path by name, everything else is not found. */
-import type { BootState, LogPart } from '../../measure/appraise/contract.js';
+import type { Logger } from '../../log.js';
 import { remedyOf } from '../../measure/appraise/reasons.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import type { Registry } from '../contract.js';
 import { tpmNodeId } from '../hosts/selectors.js';
 import { shownState } from '../hosts/state.js';
-import type { ArchivedEvidence, Measurements } from '../measurements/contract.js';
-import type { Host, HostState } from '../model.js';
+import type { Measurements } from '../measurements/contract.js';
+import type { AppraisalRecord, Host, HostState } from '../model.js';
 import type { Sessions } from '../sessions/contract.js';
 import type { ChainView } from './chain.js';
+import { explainedRegisters, type KeptEvidence, keptEvidence, logBytes } from './evidence.js';
 import { fleetPage, stateOrder } from './fleet.js';
 import { hostPage } from './host.js';
-import { html } from './html.js';
+import { type Html, html } from './html.js';
 import { document } from './layout.js';
 import { runtimeSection } from './runtime.js';
 import { style } from './style.js';
 
 export interface PageDeps {
+  readonly log: Logger;
   readonly trustDomain: TrustDomain;
   readonly registry: Pick<Registry, 'host' | 'hosts'>;
   readonly sessions: Pick<Sessions, 'isLive'>;
@@ -39,12 +41,13 @@ export async function answerPage(deps: PageDeps, url: URL): Promise<PageAnswer> 
   const [, id = '', runtime] = hostPath.exec(url.pathname) ?? [];
   const host = deps.registry.host(id);
   if (host === undefined) return { ...page(deps, 'Not found', notFound), status: 404 };
-  const evidence = await deps.measurements.archive.latest(id);
-  if (runtime === undefined) return page(deps, nameOf(host), await oneHost(deps, host, evidence));
-  const list = bytesOf(evidence?.evidence.logs['ima-list']) ?? new Uint8Array();
-  const after = Number.parseInt(url.searchParams.get('after') ?? '0', 10) || 0;
-  const heading = html`<h1><a href="/hosts/${id}">${nameOf(host)}</a></h1><h2>Run-time list</h2>`;
-  return page(deps, nameOf(host), html`${heading}${runtimeSection(id, list, after)}`);
+  const { archive } = deps.measurements;
+  const kept = await keptEvidence({ archive, log: deps.log }, id, HISTORY_SHOWN);
+  return page(
+    deps,
+    nameOf(host),
+    runtime === undefined ? oneHost(deps, host, kept) : list(deps, host, kept, url),
+  );
 }
 
 const notFound = html`<h1>Not found</h1><p>There is no such page. <a href="/">Look at the fleet.</a></p>`;
@@ -65,34 +68,46 @@ function fleet(deps: PageDeps, url: URL) {
   return fleetPage({ hosts, state, after: url.searchParams.get('after') ?? '' });
 }
 
-async function oneHost(deps: PageDeps, host: Host, evidence: ArchivedEvidence | undefined) {
+function oneHost(deps: PageDeps, host: Host, kept: KeptEvidence): Html {
   const current = deps.measurements.current(host.id);
-  const confirmed = current?.appraisal?.newState satisfies BootState | undefined;
+  const appraisal = current?.record ?? host.appraisal;
+  const pcrs = current?.appraisal?.explanation.pcrs ?? (kept.latest && explainedRegisters(kept.latest));
   return hostPage({
-    host,
-    state: shownState(host, isLive(deps, host)),
-    appraisal: current?.record ?? host.appraisal,
+    ...{ host, state: shownState(host, isLive(deps, host)), appraisal, remedyOf },
     lastEvidenceAt: lastEvidence(deps, host),
-    chain: chainOf(host, evidence, current?.appraisal?.explanation.pcrs ?? []),
-    imaEntries: confirmed?.confirmed.imaEntries ?? 0,
-    history: await deps.measurements.archive.history(host.id, HISTORY_SHOWN),
-    remedyOf,
+    chain: chainOf(host, appraisal, kept, pcrs),
+    imaEntries: current?.appraisal?.confirmed.imaEntries ?? 0,
+    ...{ history: kept.history, note: kept.note },
   });
 }
 
-function chainOf(host: Host, evidence: ArchivedEvidence | undefined, pcrs: ChainView['pcrs']): ChainView {
-  const logs = evidence?.evidence.logs;
+function chainOf(
+  host: Host,
+  appraisal: AppraisalRecord | undefined,
+  { latest }: KeptEvidence,
+  pcrs: ChainView['pcrs'],
+): ChainView {
+  const logs = latest?.evidence.logs;
   return {
-    bootLog: bytesOf(logs?.['boot-log']),
-    userspaceLog: bytesOf(logs?.['userspace-log']),
-    bank: evidence?.record.bank ?? 'sha256',
-    components: host.appraisal?.components ?? evidence?.record.components ?? [],
+    hostId: host.id,
+    ...{ bootLog: logs?.['boot-log'], userspaceLog: logs?.['userspace-log'] },
+    bank: latest?.record.bank ?? 'sha256',
+    components: appraisal?.components ?? [],
+    // A policy that only reports leaves every host unmeasured.
+    enforced: appraisal !== undefined && appraisal.verdict !== 'unmeasured',
     pcrs,
   };
 }
 
-function bytesOf(part: LogPart | undefined): Uint8Array | undefined {
-  return part?.kind === 'bytes' ? part.bytes : undefined;
+function list(deps: PageDeps, host: Host, { latest, note }: KeptEvidence, url: URL): Html {
+  const judged = (deps.measurements.current(host.id)?.record ?? host.appraisal)?.components ?? [];
+  const after = Number.parseInt(url.searchParams.get('after') ?? '0', 10) || 0;
+  const shown = runtimeSection({
+    ...{ hostId: host.id, after, list: logBytes(latest, 'ima-list') ?? new Uint8Array() },
+    reasons: judged.flatMap(({ reasons }) => reasons),
+  });
+  const told = note === undefined ? undefined : html`<p class="note">${note}</p>`;
+  return html`<h1><a href="/hosts/${host.id}">${nameOf(host)}</a></h1><h2>Run-time list</h2>${told}${shown}`;
 }
 
 function isLive({ trustDomain, sessions }: PageDeps, host: Host): boolean {

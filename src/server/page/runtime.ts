@@ -1,31 +1,50 @@
+import type { ComponentReason } from '../../measure/appraise/contract.js';
 import { parseImaBinary } from '../../measure/ima/ima-binary.js';
 import { type ImaEntry, readImaEntry } from '../../measure/ima/ima-entry.js';
+import { briefText } from '../../measure/path-text.js';
 import { type Html, html } from './html.js';
 import { shortHex } from './layout.js';
+import { ENTRIES_PER_PAGE, type Marks, markCodes, marksOf, rowId } from './reason-place.js';
 
-export const ENTRIES_PER_PAGE = 200;
-
-/** The run-time list, as far as quotes vouch for it, from entry `after + 1` on. */
-export function runtimeSection(hostId: string, list: Uint8Array, after: number): Html {
-  const { entries, more } = pageOf(list, after);
-  if (entries.length === 0) return html`<p class="note">No further entries.</p>`;
-  const last = entries.at(-1)?.event ?? after;
-  const next = more ? html`<a href="/hosts/${hostId}/runtime?after=${last}">Next entries</a>` : undefined;
-  return html`<table id="runtime"><thead><tr><th>#</th><th>Path</th><th>Digest</th><th></th></tr></thead>
-<tbody>${entries.map(row)}</tbody></table><nav class="pages">${next}</nav>`;
+export interface RuntimeView {
+  readonly hostId: string;
+  readonly list: Uint8Array;
+  /** Entries after this one. */
+  readonly after: number;
+  readonly reasons: readonly ComponentReason[];
 }
 
-function row(entry: ImaEntry): Html {
+/** The run-time list, as far as quotes vouch for it, page by page; what a reason names is marked. */
+export function runtimeSection({ hostId, list, after, reasons }: RuntimeView): Html {
+  const { entries, more } = pageOf(list, after);
+  const marks = marksOf(reasons);
+  const to = (entry: number, words: string) =>
+    html`<a href="/hosts/${hostId}/runtime?after=${entry}">${words}</a>`;
+  const previous = after > 0 ? to(Math.max(0, after - ENTRIES_PER_PAGE), 'Previous entries') : undefined;
+  const next = more ? to(entries.at(-1)?.event ?? after, 'Next entries') : undefined;
+  const shown = entries.length === 0 ? html`<p class="note">No further entries.</p>` : table(entries, marks);
+  return html`${shown}<nav class="pages">${previous}${next}</nav>`;
+}
+
+function table(entries: readonly ImaEntry[], marks: Marks): Html {
+  const rows = entries.map((entry) => row(entry, marks.get(rowId('ima-list', entry.event))));
+  return html`<table id="runtime"><thead><tr><th>#</th><th>Path</th><th>Digest</th><th></th></tr></thead>
+<tbody>${rows}</tbody></table>`;
+}
+
+function row(entry: ImaEntry, codes: readonly string[] | undefined): Html {
   const { event, path, fileDigest, violation, signature, template } = entry;
   const digest = fileDigest === undefined ? '' : Buffer.from(fileDigest.digest).toString('hex');
-  const marks = [
+  const facts = [
     ...(violation ? ['written to while it was measured'] : []),
     ...(signature === undefined ? [] : ['signed']),
     ...(entry.problem === undefined ? [] : [entry.problem]),
     ...(fileDigest?.of === 'verity' ? ['fs-verity'] : []),
   ];
-  return html`<tr class="${violation ? 'warn' : 'entry'}"><td>${event}</td><td class="mono">${path?.text ?? `(${template})`}</td>
-<td>${shortHex(digest)}</td><td>${marks.join(', ')}</td></tr>`;
+  const name = path === undefined ? `(${template})` : briefText(path.bytes);
+  const kind = codes === undefined ? (violation ? 'warn' : 'entry') : 'marked';
+  return html`<tr id="${rowId('ima-list', event)}" class="${kind}"><td>${event}</td><td class="mono">${markCodes(codes)}${name}</td>
+<td>${shortHex(digest)}</td><td>${facts.join(', ')}</td></tr>`;
 }
 
 /** Stops as soon as the page is full: a list may have a hundred thousand entries. */

@@ -1,7 +1,13 @@
+import { TouchmarkError } from '../../../src/errors.js';
+import { type Logger, silentLogger } from '../../../src/log.js';
+import { appraise } from '../../../src/measure/appraise/appraise.js';
 import type { LogPart } from '../../../src/measure/appraise/contract.js';
+import type { MeasurementPolicy } from '../../../src/measure/policy/model.js';
 import type { ArchivedEvidence } from '../../../src/server/measurements/contract.js';
 import type { AppraisalRecord, EvidenceRecord, Host } from '../../../src/server/model.js';
 import type { PageDeps } from '../../../src/server/page/routes.js';
+import { allRules, goodHost, goodReferences, resolved } from '../../support/appraisal-factory.js';
+import { type MadeHost, measure } from '../../support/appraisal-host.js';
 import { entryDomain } from '../../support/entries.js';
 
 export const now = Date.UTC(2026, 10, 24, 12);
@@ -53,7 +59,11 @@ export const drift: AppraisalRecord = {
   ],
 };
 
-export function evidenceOf(logs: { bootLog?: Uint8Array; ima?: Uint8Array }): ArchivedEvidence {
+export function evidenceOf(logs: {
+  bootLog?: Uint8Array;
+  userspaceLog?: Uint8Array;
+  ima?: Uint8Array;
+}): ArchivedEvidence {
   const record = {
     ...{ id: 'e1', hostId, at: now, bank: 'sha256', boot: '3-0-1', policyId: 'cd'.repeat(32) },
     ...{ verdict: drift.verdict, components: drift.components },
@@ -62,16 +72,21 @@ export function evidenceOf(logs: { bootLog?: Uint8Array; ima?: Uint8Array }): Ar
     bytes === undefined ? { kind: 'absent', reason: 'none' } : { kind: 'bytes', offset: 0, bytes };
   const parts = {
     'boot-log': part(logs.bootLog),
-    'userspace-log': part(undefined),
+    'userspace-log': part(logs.userspaceLog),
     'ima-list': part(logs.ima),
   };
   return { record, evidence: { at: now, logs: parts } as unknown as ArchivedEvidence['evidence'] };
 }
 
 /** A fleet as the page sees it. */
-export function fleetOf(hosts: readonly Host[], evidence?: ArchivedEvidence): PageDeps {
+export function fleetOf(
+  hosts: readonly Host[],
+  evidence?: ArchivedEvidence,
+  more: Partial<PageDeps> = {},
+): PageDeps {
   const byId = new Map(hosts.map((host) => [host.id, host]));
   return {
+    log: silentLogger(),
     trustDomain: entryDomain,
     registry: { host: (id) => byId.get(id), hosts: () => byId.values() },
     sessions: { isLive: (id) => !id.includes('/dead') },
@@ -84,5 +99,29 @@ export function fleetOf(hosts: readonly Host[], evidence?: ArchivedEvidence): Pa
       current: () => undefined,
       lastEvidenceAt: () => now,
     },
+    ...more,
   };
+}
+
+/** An archive that cannot be read. */
+export function brokenArchive(hosts: readonly Host[], log: Logger): PageDeps {
+  const deps = fleetOf(hosts);
+  const broken = async () => {
+    throw new TouchmarkError('archive_incomplete', 'secret detail');
+  };
+  const archive = { latest: broken, get: broken, history: broken };
+  return { ...deps, log, measurements: { ...deps.measurements, archive } };
+}
+
+/** A host that measured what it should, but for changes, as it is shown once it was judged and nothing is remembered. */
+export function judgedHost(made: Partial<MadeHost>, rules: Partial<MeasurementPolicy> = {}): PageDeps {
+  const { evidence, bootLog, userspaceLog: userspace, imaList } = measure({ ...goodHost, ...made });
+  const policy = resolved({ ...allRules, ...rules }, [goodReferences]);
+  const { verdict, explanation } = appraise(evidence, undefined, policy);
+  const appraisal: AppraisalRecord = { ...drift, verdict, components: explanation.components };
+  const kept = evidenceOf({ bootLog, userspaceLog: userspace, ima: imaList });
+  return fleetOf([hostOf({ appraisal, state: verdict === 'trusted' ? 'trusted' : 'drifted' })], {
+    ...kept,
+    evidence,
+  });
 }
