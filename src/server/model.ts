@@ -120,6 +120,8 @@ export interface AppraisalRecord {
   /** The host group that the policy is from; empty: none matches. */
   readonly group: string;
   readonly components: readonly ComponentAppraisal[];
+  /** `Appraisal.ukis`; absent in records of before. */
+  readonly ukis?: readonly string[];
 }
 
 /** One quote with what it takes to verify it again; its logs lie beside it, in pieces that evidence of one boot shares. */

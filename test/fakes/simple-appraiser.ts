@@ -95,6 +95,7 @@ function judge(
     verdict,
     newState,
     confirmed: newState.confirmed,
+    ukis: [],
     explanation: {
       policyId: newState.policyId,
       policyName: policy?.policy.name ?? '',

@@ -1,10 +1,10 @@
-import type { ResolvedPolicy } from '../policy/model.js';
+import type { ComponentName, ResolvedPolicy } from '../policy/model.js';
 import { isBootLogConfirmed } from './boot-part.js';
 import { type Compared, compareLogs } from './compare-logs.js';
 import { compilePolicy, openWindows } from './compile.js';
 import { appraiseComponents } from './components.js';
 import { continuedState } from './continuity.js';
-import type { Appraisal, Confirmed, Evidence } from './contract.js';
+import type { Appraisal, ComponentAppraisal, Confirmed, Evidence } from './contract.js';
 import type { AppraisalState } from './state.js';
 import { verdictOf } from './verdict.js';
 
@@ -35,7 +35,15 @@ export function appraise(
   };
   const policyName = policy?.policy.name ?? '';
   const explanation = { policyId: under.policyId, policyName, components, pcrs: registers };
-  return { verdict: verdictOf(policy?.policy, components), newState, explanation, confirmed };
+  const ukis = isGood('boot-chain', components) ? boot.ukis : [];
+  return { verdict: verdictOf(policy?.policy, components), newState, explanation, confirmed, ukis };
+}
+
+/** Then every register of the component is quoted, and the logs explain it. */
+function isGood(name: ComponentName, components: readonly ComponentAppraisal[]): boolean {
+  return components.some(
+    ({ component, result }) => component === name && (result === 'pass' || result === 'warn'),
+  );
 }
 
 function confirmedOf({ boot, userspace, ima, registers }: Compared): Confirmed {

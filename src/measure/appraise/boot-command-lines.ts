@@ -98,8 +98,9 @@ function ukiLine(events: SeenEvents, compiled: Compiled, { measured }: StartedUk
   const at = sections.findIndex(({ digest: value }) => value === sectionNameDigest(bank, '.cmdline'));
   const seen = at < 0 ? undefined : sections[at + 1];
   if (!seen) return [];
-  const own = measured && sectionDigests(measured, '.cmdline').includes(seen.digest);
-  const text = own ? measured.commandLine : textOfSection(compiled.commandLines.known, bank, seen.digest);
+  const [uki] = measured;
+  const own = uki && sectionDigests(uki, '.cmdline').includes(seen.digest);
+  const text = own ? uki.commandLine : textOfSection(compiled.commandLines.known, bank, seen.digest);
   return [{ source: 'uki', seen, text }];
 }
 

@@ -41,8 +41,8 @@ function judged(
   events: SeenEvents,
   bank: HashName,
   compiled: Compiled | undefined,
-): Pick<BootFacts, 'judged' | 'commandLines'> {
-  if (!compiled) return { judged: {}, commandLines: [] };
+): Pick<BootFacts, 'judged' | 'commandLines' | 'ukis'> {
+  if (!compiled) return { judged: {}, commandLines: [], ukis: [] };
   const { firmware, firmwareConfig, secureBoot, bootChain, commandLine } = compiled.policy;
   const ukis = startedUkis(events, compiled, bank);
   const lines = bootCommandLines(events, compiled, ukis, bank);
@@ -55,5 +55,6 @@ function judged(
   if (secureBoot) tallies['secure-boot'] = judgeSecureBoot(events, compiled, secureBoot, bank);
   if (bootChain) tallies['boot-chain'] = judgeBootChain(context);
   if (commandLine) tallies['command-line'] = judgeBootCommandLines(context);
-  return { judged: tallies, commandLines: lines.lines };
+  const labels = ukis.measured.map(({ label }) => label).filter((label) => label !== '');
+  return { judged: tallies, commandLines: lines.lines, ukis: [...new Set(labels)] };
 }

@@ -8,15 +8,14 @@ import { isSectionsOf } from './uki-lookup.js';
 export interface StartedUkis {
   /** Accepted images whose digest is in PCR 4. */
   readonly images: readonly UkiReference[];
-  /** The one of them whose sections are exactly what is in PCR 11; undefined: none. */
-  readonly measured: UkiReference | undefined;
+  /** Those of them whose sections are exactly what is in PCR 11. */
+  readonly measured: readonly UkiReference[];
 }
 
 /** Which accepted unified images this boot started. */
 export function startedUkis(events: SeenEvents, { ukis }: Compiled, bank: HashName): StartedUkis {
   const images = events(4).flatMap(({ digest }) => ukis.byImage(digest));
   const sections = events(KERNEL_PCR).map(({ digest }) => digest);
-  const measured =
-    sections.length === 0 ? undefined : images.find((uki) => isSectionsOf(uki, bank, sections));
+  const measured = sections.length === 0 ? [] : images.filter((uki) => isSectionsOf(uki, bank, sections));
   return { images, measured };
 }

@@ -100,4 +100,6 @@ export interface Appraisal<State extends BootState = BootState> {
   readonly newState: State;
   readonly explanation: Explanation;
   readonly confirmed: Confirmed;
+  /** Labels of the accepted unified image that this boot started; none unless the boot chain is good. */
+  readonly ukis: readonly string[];
 }

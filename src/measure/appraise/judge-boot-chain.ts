@@ -97,7 +97,7 @@ function isLeftToCommandLine(
 function judgeSections({ events, compiled, ukis, bank }: BootChainContext, tally: Counting): void {
   const sections = events(KERNEL_PCR);
   for (const _ of sections) tally.check();
-  if (sections.length === 0 || ukis.measured) return;
+  if (sections.length === 0 || ukis.measured.length > 0) return;
   const names = new Set(compiled.ukis.all.flatMap((uki) => uki.sections.map(({ name }) => name)));
   const nameDigests = new Set([...names].map((name) => sectionNameDigest(bank, name)));
   const open = sections.filter(({ digest: value }) => !compiled.bootChain.has(value));

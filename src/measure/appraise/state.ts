@@ -52,6 +52,8 @@ export interface BootFacts {
   readonly events: ReadonlyMap<number, number>;
   readonly judged: Readonly<Partial<Record<ComponentName, Tally>>>;
   readonly commandLines: readonly CommandLine[];
+  /** Labels of the accepted unified image that was started, by its digest in PCR 4 and its sections in PCR 11. */
+  readonly ukis: readonly string[];
 }
 
 export interface UserspaceFacts {
@@ -95,6 +97,7 @@ export const noBootLog: BootFacts = {
   events: new Map(),
   judged: {},
   commandLines: [],
+  ukis: [],
 };
 
 export const noUserspaceLog: UserspaceFacts = {

@@ -34,5 +34,6 @@ function measured(appraisal: AppraisalRecord | undefined): string[] {
   const secure = appraisal.components.some(
     ({ component, result }) => component === 'secure-boot' && result === 'pass',
   );
-  return [`policy:${appraisal.policyName}`, ...(secure ? ['secureboot'] : [])];
+  const ukis = (appraisal.ukis ?? []).map((label) => `uki:${label}`);
+  return [`policy:${appraisal.policyName}`, ...(secure ? ['secureboot'] : []), ...ukis];
 }

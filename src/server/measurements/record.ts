@@ -68,7 +68,7 @@ function appraisalOf(
   { evidence, appraisal, inForce }: Settled,
   before: AppraisalRecord | undefined,
 ): AppraisalRecord {
-  const { verdict, explanation } = appraisal;
+  const { verdict, explanation, ukis } = appraisal;
   return {
     verdict,
     since: before?.verdict === verdict ? before.since : evidence.at,
@@ -78,13 +78,14 @@ function appraisalOf(
     policyName: inForce?.policy.policy.name ?? '',
     group: inForce?.group.name ?? '',
     components: explanation.components,
+    ukis,
   };
 }
 
 /** Equal for two judgements that say the same; how many measurements a good one rests on may grow. */
-function saying({ verdict, policyId, policyName, group, components }: AppraisalRecord): string {
+function saying({ verdict, policyId, policyName, group, components, ukis = [] }: AppraisalRecord): string {
   const said = components.map(({ checked: _, ...rest }: ComponentAppraisal) => rest);
-  return JSON.stringify([verdict, policyId, policyName, group, said]);
+  return JSON.stringify([verdict, policyId, policyName, group, said, ukis]);
 }
 
 interface Recorded {

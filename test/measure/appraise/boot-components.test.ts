@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { appraise } from '../../../src/measure/appraise/appraise.js';
 import { eventType } from '../../../src/measure/boot/event-types.js';
 import {
   action,
@@ -10,8 +11,14 @@ import {
   sectionEvents,
   ukiSections,
 } from '../../support/appraisal-boot.js';
-import { allRules, goodReferences, referenceSet } from '../../support/appraisal-factory.js';
-import { sha256 } from '../../support/appraisal-host.js';
+import {
+  allRules,
+  goodHost,
+  goodReferences,
+  referenceSet,
+  resolved,
+} from '../../support/appraisal-factory.js';
+import { measure, sha256 } from '../../support/appraisal-host.js';
 import { codesOf, componentOf, faults, judge } from '../../support/appraisal-judge.js';
 import type { MadeEvent } from '../../support/boot-log-factory.js';
 
@@ -174,6 +181,34 @@ test('boot-chain: sections of PCR 11 must be those of the one image that was sta
     assert.deepEqual(codesOf(result, 'boot-chain'), codes);
     assert.equal(result.verdict, 'drifted');
   }
+});
+
+test('a unified image is named once it was started and its sections were measured, under an accepted boot chain', () => {
+  assert.deepEqual(judge({}).ukis, ['image 1']);
+  const [first] = goodReferences.ukis;
+  assert.ok(first);
+  const named = (...labels: string[]) => ({
+    ...goodReferences,
+    ukis: labels.map((label) => ({ ...first, label })),
+  });
+  assert.deepEqual(
+    judge({}, {}, named('a', 'b', 'a', '')).ukis,
+    ['a', 'b'],
+    'one image under several labels',
+  );
+  const { bootChain: _, ...without } = allRules;
+  const { evidence } = measure(goodHost);
+  assert.deepEqual(appraise(evidence, undefined, resolved(without, [goodReferences])).ukis, []);
+  assert.deepEqual(appraise(evidence, undefined, undefined).ukis, []);
+  const others: [string, Parameters<typeof judge>[0]][] = [
+    ['an image beside it that nobody accepted', { boot: with_(image('bootkit')) }],
+    ['no sections', { boot: bootEvents.filter(({ pcr }) => pcr !== 11) }],
+    ['another image', { boot: changed(({ measured }) => measured === 'unified image', image('shim')) }],
+    ['a register that holds something else', { tamper: (pcrs) => pcrs.set(4, Buffer.alloc(32, 1)) }],
+  ];
+  const shim = referenceSet({ bootChain: [row('shim'), row('kernel image pe'), row('initrd')] });
+  for (const [what, host] of others) assert.deepEqual(judge(host, {}, goodReferences, shim).ukis, [], what);
+  assert.deepEqual(judge({}, {}, goodReferences, shim).ukis, ['image 1']);
 });
 
 test('boot-chain: what loaders measure into PCR 8, 9, 12, 13 and 14 is judged by its digest', () => {

@@ -131,11 +131,15 @@ describe('selectors of measurement', () => {
       'measure:secureboot',
     ]);
     assert.deepEqual(texts(judgement('trusted', passed('warn'))), ['measure:policy:web']);
+    assert.deepEqual(texts({ ...judgement('trusted', []), ukis: ['Debian 12: 6.1.0-28'] }), [
+      'measure:policy:web',
+      'measure:uki:Debian 12: 6.1.0-28',
+    ]);
   });
 
   it('and for nothing else', () => {
     for (const verdict of ['suspect', 'drifted', 'unmeasured'] as const)
-      assert.deepEqual(texts(judgement(verdict, passed('pass'))), [], verdict);
+      assert.deepEqual(texts({ ...judgement(verdict, passed('pass')), ukis: ['image 1'] }), [], verdict);
     assert.deepEqual(hostSelectors(hostIn('trusted')), []);
   });
 });

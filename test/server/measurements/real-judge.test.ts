@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { hostSelectors } from '../../../src/server/hosts/selectors.js';
 import { appraiser } from '../../../src/server/measurements/appraiser.js';
 import type { InForce } from '../../../src/server/measurements/contract.js';
+import { formatSelector } from '../../../src/spiffe/selector.js';
 import { inForce } from '../../fakes/fake-policies.js';
 import { realHost, realPcrs, realPolicy } from '../../fakes/real-host.js';
 import { sha256 } from '../../support/appraisal-host.js';
@@ -26,6 +28,10 @@ describe('with the real judge', () => {
       [],
     );
     assert.equal(known.state, 'trusted');
+    const measured = hostSelectors(known)
+      .map(formatSelector)
+      .filter((text) => text.startsWith('measure:'));
+    assert.deepEqual(measured, ['measure:policy:made', 'measure:secureboot', 'measure:uki:image 1']);
     const session = await world.open(host);
     await world.clock.pass(90_000, 1000);
     assert.equal(session.ticks.length, 3);
