@@ -1,4 +1,4 @@
-import { commonFlags } from './parse.js';
+import { flagsOf } from './parse.js';
 import type { Program, Verb } from './verb.js';
 
 export type Shell = 'bash' | 'zsh' | 'fish';
@@ -13,7 +13,7 @@ export function completionScript(program: Program, shell: Shell): string {
 }
 
 function flagNames(verb: Verb): string[] {
-  return [...verb.flags, ...commonFlags].map((flag) => `-${flag.name}`);
+  return flagsOf(verb).map((flag) => `-${flag.name}`);
 }
 
 /** Completes the next word of a verb, then the verb's flags; file names where neither fits. */

@@ -1,4 +1,4 @@
-import { commonFlags } from './parse.js';
+import { flagsOf } from './parse.js';
 import type { Flag, Program, Verb } from './verb.js';
 
 /** The list of a program's verbs, or of those that begin with the words typed. */
@@ -21,7 +21,7 @@ export function programHelp(program: Program, prefix = ''): string {
 export function verbHelp(program: Program, verb: Verb): string {
   const args = (verb.args ?? []).map((row) => (row.optional ? `[${row.name}]` : row.name));
   const usage = [program.name, verb.name, '[flags]', ...args].join(' ');
-  const flags = [...verb.flags, ...commonFlags];
+  const flags = flagsOf(verb);
   return [
     verb.summary,
     '',

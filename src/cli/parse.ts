@@ -9,7 +9,7 @@ export class UsageError extends Error {
 }
 
 /** Flags that every verb takes. */
-export const commonFlags: readonly Flag[] = [
+const commonFlags: readonly Flag[] = [
   {
     name: 'output',
     type: 'string',
@@ -20,6 +20,15 @@ export const commonFlags: readonly Flag[] = [
   },
   { name: 'help', type: 'boolean', doc: 'Show this help.', aliases: ['h'] },
 ];
+
+/** All flags of a verb. A short name that it has for one of its own is not that of a common one beside it. */
+export function flagsOf(verb: Verb): readonly Flag[] {
+  const own = new Set(verb.flags.flatMap(({ aliases = [] }) => aliases));
+  const common = commonFlags.map(({ aliases = [], ...flag }): Flag => {
+    return { ...flag, aliases: aliases.filter((name) => !own.has(name)) };
+  });
+  return [...verb.flags, ...common];
+}
 
 /** The verb with the most words that the command line begins with; the rest are its flags and arguments. */
 export function findVerb(
@@ -44,7 +53,7 @@ export function parseWords(
   words: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): { flags: FlagValues; args: string[] } {
-  const flags = [...verb.flags, ...commonFlags];
+  const flags = flagsOf(verb);
   const written = new Map<string, string[]>();
   const args: string[] = [];
   for (let at = 0; at < words.length; at++) {

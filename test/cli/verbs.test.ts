@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { program as agent } from '../../src/cli/agent/program.js';
 import { verbHelp } from '../../src/cli/help.js';
-import { findVerb, parseWords } from '../../src/cli/parse.js';
+import { findVerb, flagsOf, parseWords } from '../../src/cli/parse.js';
 import { program as server } from '../../src/cli/server/program.js';
 import { program as tools } from '../../src/cli/touchmark/program.js';
 import type { Program } from '../../src/cli/verb.js';
@@ -102,7 +102,7 @@ for (const program of [server, agent, tools]) {
       const found = findVerb(program, words);
       assert.equal(found.verb?.name, verb.name, verb.example);
       parseWords(verb, found.rest, {});
-      const names = verb.flags.flatMap((flag) => [flag.name, ...(flag.aliases ?? [])]);
+      const names = flagsOf(verb).flatMap((flag) => [flag.name, ...(flag.aliases ?? [])]);
       const twice = names.filter((name, index) => names.indexOf(name) !== index);
       assert.deepEqual(
         twice.filter((name) => name !== 'socketPath'),
@@ -114,6 +114,16 @@ for (const program of [server, agent, tools]) {
     }
   });
 }
+
+test('a short name that a verb has for a flag of its own is not that of the common one beside it', () => {
+  const verb = server.verbs.find(({ name }) => name === 'evidence export');
+  assert.ok(verb);
+  const { flags } = parseWords(verb, ['host', '-o', './out', '-output', 'json'], {});
+  assert.deepEqual([flags.string('dir'), flags.string('output')], ['./out', 'json']);
+  const help = verbHelp(server, verb);
+  assert.match(help, /^ {2}-dir, -o string$/m);
+  assert.match(help, /^ {2}-output string$/m);
+});
 
 /** The words after the program's name, without sudo and redirections. */
 function exampleWords(program: Program, example: string): string[] {
