@@ -24,7 +24,7 @@ export const serverKeys: readonly Key[] = [
   key(
     'page_address',
     'string',
-    "Where operators look at the fleet with a browser: `unix:PATH`, `HOST:PORT`, or `off`. A loopback address serves everybody on this machine; any other is served over TLS to operators' SVIDs only. Default: `page.sock` beside the operators' socket.",
+    "Where operators look at the fleet with a browser: `unix:PATH`, `HOST:PORT`, or `off`. A loopback address serves everybody on this machine; any other is served over TLS to operators' SVIDs only. docs/measurement.md says how a browser gets there. Default: `page.sock` beside the operators' socket.",
     { default: '' },
   ),
   key('bundle_refresh_hint', 'duration', 'How often partners should fetch the bundle of this trust domain.', {
