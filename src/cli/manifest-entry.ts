@@ -2,7 +2,7 @@ import { isScalar, type Node, type YAMLMap } from 'yaml';
 import { messageOf } from '../errors.js';
 import { nearest } from '../nearest.js';
 import { type EntryManifest, entryFields, text } from './entry-fields.js';
-import { type Complain, plain } from './manifest.js';
+import { type Complain, plain } from './manifest-value.js';
 
 const fields: Readonly<Record<string, { read: (value: unknown) => unknown; missing?: unknown }>> = {
   kind: { read: text },

@@ -2,7 +2,7 @@ import { isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from 'yaml
 import { examineManifest } from '../measure/policy/check.js';
 import type { MeasurementObject } from '../measure/policy/model.js';
 import { formatPath, type ManifestProblem } from '../measure/policy/problem.js';
-import { type Complain, plain } from './manifest.js';
+import { type Complain, plain } from './manifest-value.js';
 
 /** A measurement object, checked, and as it was written: the server checks it again. */
 export interface ObjectManifest {

@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml';
 import type { Problem } from '../config/problem.js';
 import { messageOf } from '../errors.js';
 import { kinds } from '../measure/policy/check.js';
@@ -6,8 +6,7 @@ import { nearest } from '../nearest.js';
 import type { EntryManifest } from './entry-fields.js';
 import { readEntry } from './manifest-entry.js';
 import { examinePlain, type ObjectManifest, readObject } from './manifest-object.js';
-
-export type Complain = (offset: number, message: string) => void;
+import type { Complain } from './manifest-value.js';
 
 export interface Manifests {
   readonly entries: EntryManifest[];
@@ -107,8 +106,4 @@ function refuseAliases(root: Node, complain: Complain): boolean {
     },
   });
   return good;
-}
-
-export function plain(value: unknown): unknown {
-  return isAlias(value) ? undefined : (value as { toJSON(): unknown } | null)?.toJSON();
 }
