@@ -6,22 +6,12 @@ import type { Compiled } from './compile.js';
 import { digestText, shown } from './digest-text.js';
 import { type EfiVariable, efiGuid, readEfiVariable } from './efi-variable.js';
 import { judgeAuthority } from './secure-boot-authorities.js';
+import type { SecureBootContext, SecureBootFacts } from './secure-boot-context.js';
 import { judgeLists, noLists } from './secure-boot-lists.js';
 import { type Counting, counting, type Tally } from './tally.js';
 
 const PCR = 7;
 const DEBUG_MODE = 'UEFI Debug Mode';
-
-/** What was seen of PCR 7 so far. */
-export interface SecureBootFacts {
-  readonly variables: Map<string, EfiVariable>;
-  /** Data of the entries of db, as hex. */
-  readonly db: Set<string>;
-  /** Dates of SBAT levels that were measured. */
-  readonly sbatLevels: string[];
-  /** Whether an image was authorised by db: what shim vouches for comes after it. */
-  authorised: boolean;
-}
 
 /** Variables whose names and owners the specification fixes; anything else needs a reference to its digest. */
 const known: ReadonlyMap<string, string> = new Map([
@@ -74,15 +64,6 @@ export function judgeSecureBoot(
   separator.end([PCR]);
   judgeWhole(tally, facts, rule);
   return tally.done();
-}
-
-export interface SecureBootContext {
-  readonly tally: Counting;
-  readonly facts: SecureBootFacts;
-  readonly compiled: Compiled;
-  readonly rule: SecureBootRule;
-  /** Whether the separator is behind us. */
-  readonly late: boolean;
 }
 
 function judgeEvent(seen: SeenEvent, context: SecureBootContext): void {

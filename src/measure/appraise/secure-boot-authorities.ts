@@ -1,7 +1,7 @@
 import { addBoot, type SeenEvent } from './boot-events.js';
 import { hex, shown } from './digest-text.js';
 import { authorityData, type EfiVariable, efiGuid, signatureNames } from './efi-variable.js';
-import type { SecureBootContext } from './judge-secure-boot.js';
+import type { SecureBootContext } from './secure-boot-context.js';
 
 /** Certificates that shim has in itself or keeps for the owner of the machine. */
 const shimLists = new Set(['Shim', 'vendor_db', 'vendor_dbx', 'MokList', 'MokListRT']);

@@ -1,8 +1,8 @@
 import type { Digest, SecureBootRule } from '../policy/model.js';
 import { addBoot, type SeenEvent } from './boot-events.js';
 import { type EfiVariable, readSignatureLists, type SignatureEntry } from './efi-variable.js';
-import type { SecureBootContext } from './judge-secure-boot.js';
 import type { ReasonCode } from './reasons.js';
+import type { SecureBootContext } from './secure-boot-context.js';
 
 type Lists = Pick<SecureBootRule, 'platformKeys' | 'keyExchangeKeys' | 'allowed'>;
 type Context = Pick<SecureBootContext, 'tally' | 'facts' | 'rule'>;
