@@ -6,8 +6,7 @@ import type { AttachedSession } from '../measurements/attached.js';
 import type { Reason } from '../model.js';
 import { type SessionsDeps, sessionLimits, sessionTimes } from './contract.js';
 import { overlapHeard } from './overlap.js';
-import type { SessionTable } from './sessions.js';
-import { endSession, type LiveSession, mark } from './stream.js';
+import { endSession, type LiveSession, mark, type SessionTable } from './stream.js';
 
 /** @throws TouchmarkError `session_hello_missing` */
 export function readHello(

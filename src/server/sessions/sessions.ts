@@ -16,16 +16,8 @@ import { type SessionCall, type Sessions, type SessionsDeps, sessionLimits } fro
 import { readHello, readMessages } from './incoming.js';
 import { changesSets, createSessionMemory, type SessionMemory } from './memory.js';
 import { overlapFrom } from './overlap.js';
-import { endSession, type LiveSession, mark, newSession, streamOf } from './stream.js';
+import { endSession, type LiveSession, mark, newSession, type SessionTable, streamOf } from './stream.js';
 import { watchTimes } from './times.js';
-
-/** The session in force of each node, and what is left of its earlier ones. */
-export interface SessionTable {
-  readonly current: Map<SpiffeId, LiveSession>;
-  /** The keys of `current`, as the set that the registry asks for. */
-  readonly live: Set<SpiffeId>;
-  readonly older: Map<SpiffeId, LiveSession[]>;
-}
 
 export function createSessions(deps: SessionsDeps): Sessions {
   const table: SessionTable = { current: new Map(), live: new Set(), older: new Map() };

@@ -5,6 +5,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { TouchmarkError } from '../../errors.js';
 import type { Bundle } from '../../spiffe/bundle.js';
+import type { SpiffeId } from '../../spiffe/id.js';
 import { bundleToWire } from '../../wire/bundle.js';
 import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { AttachedSession } from '../measurements/attached.js';
@@ -50,6 +51,14 @@ export interface LiveSession {
   /** Called when there is something to do. */
   wake: () => void;
   readonly cleanups: (() => void)[];
+}
+
+/** The session in force of each node, and what is left of its earlier ones. */
+export interface SessionTable {
+  readonly current: Map<SpiffeId, LiveSession>;
+  /** The keys of `current`, as the set that the registry asks for. */
+  readonly live: Set<SpiffeId>;
+  readonly older: Map<SpiffeId, LiveSession[]>;
 }
 
 export function newSession(call: SessionCall, now: number): LiveSession {
