@@ -1,22 +1,36 @@
 /** From judged evidence to the host's record, and the writes that keep it: host, its EKs and what it showed, in one batch. */
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
+import type { Clock } from '../../clock.js';
+import type { TpmAttestationConfig } from '../../config/server-config.js';
 import type { TouchmarkError } from '../../errors.js';
+import type { Logger } from '../../log.js';
 import { withDetails } from '../../rpc/error-status.js';
+import type { TrustDomain } from '../../spiffe/id.js';
 import { ReasonSchema } from '../../wire/gen/touchmark/host/v1/state_pb.js';
 import type { Condition, Write } from '../datastores/contract.js';
 import type { EnrolmentPlan } from '../hosts/enrol.js';
 import { hostSelectors, tpmNodeId } from '../hosts/selectors.js';
 import { hostRefusal, transition } from '../hosts/state.js';
-import type { JudgedAttestation } from '../measurements/attestation.js';
+import type { AttestationMeasuring, JudgedAttestation } from '../measurements/attestation.js';
 import { quoteRecord, type Recording } from '../measurements/record.js';
 import type { Judgee, VerifiedQuote } from '../measurements/room.js';
 import type { Host, HostEk } from '../model.js';
+import type { NodeEvents } from '../nodes/events.js';
 import type { AttestedIdentity } from './contract.js';
-import type { TpmAttestorDeps } from './tpm.js';
 import { type AcceptedEk, EXPIRED } from './tpm-keys.js';
 
 type ProvenPlan = Exclude<EnrolmentPlan, { kind: 'ask' }>;
+
+/** What keeping a proven chip needs. */
+export interface HostRecordDeps {
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onEvent: NodeEvents;
+  readonly measuring: AttestationMeasuring;
+  readonly config: Pick<TpmAttestationConfig, 'suspectGrace'>;
+}
 
 export interface ProvenChip {
   readonly plan: ProvenPlan;
@@ -32,7 +46,7 @@ export function judgeeOf(plan: ProvenPlan): Judgee {
 }
 
 /** @throws TouchmarkError when an operator shut the host out; what its evidence forbids is `refused` in the result */
-export function attestedHost(deps: TpmAttestorDeps, chip: ProvenChip): AttestedIdentity {
+export function attestedHost(deps: HostRecordDeps, chip: ProvenChip): AttestedIdentity {
   const now = deps.clock.now();
   const before = hostBefore(chip, now);
   const { judged, verified } = chip;
@@ -135,7 +149,7 @@ function batchOf(
   };
 }
 
-function report(deps: TpmAttestorDeps, { plan, eks }: ProvenChip, host: Host): void {
+function report(deps: HostRecordDeps, { plan, eks }: ProvenChip, host: Host): void {
   const { id: hostId, enrolledBy } = host;
   if (plan.kind === 'admit') deps.onEvent({ name: 'host_enrolled', hostId, enrolledBy });
   for (const { record } of eks) {

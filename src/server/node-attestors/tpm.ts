@@ -8,11 +8,8 @@ import { CREDENTIAL_SIZE } from '../../attest/activation.js';
 import { type EvidenceFacts, verifyEvidence } from '../../attest/evidence.js';
 import type { Challenge, Evidence, Hello } from '../../attest/messages.js';
 import { NONCE_SIZE } from '../../attest/transcript.js';
-import type { Clock } from '../../clock.js';
 import type { TpmAttestationConfig } from '../../config/server-config.js';
 import { TouchmarkError } from '../../errors.js';
-import type { Logger } from '../../log.js';
-import type { TrustDomain } from '../../spiffe/id.js';
 import type { AnchorSet } from '../../tpm/anchors.js';
 import { checkAttestationKey } from '../../tpm/attestation-key.js';
 import { makeCredential } from '../../tpm/make-credential.js';
@@ -20,31 +17,21 @@ import { nameOf } from '../../tpm/name.js';
 import { parsePublic, type TpmPublic } from '../../tpm/public.js';
 import type { Enrolment, EnrolmentPlan } from '../hosts/enrol.js';
 import { mayAttest } from '../hosts/state.js';
-import {
-  type AskedAttestation,
-  type AttestationMeasuring,
-  nothingAsked,
-} from '../measurements/attestation.js';
+import { type AskedAttestation, nothingAsked } from '../measurements/attestation.js';
 import { encodeRequest } from '../measurements/wire.js';
-import type { NodeEvents } from '../nodes/events.js';
 import {
   type AttestationRequest,
   type AttestedIdentity,
   attestationLimits,
   type NodeAttestor,
 } from './contract.js';
-import { attestedHost, judgeeOf } from './tpm-host.js';
+import { attestedHost, type HostRecordDeps, judgeeOf } from './tpm-host.js';
 import { type AcceptedEk, acceptedEks } from './tpm-keys.js';
 import { decodeEvidence, decodeHello, decodeLogPart, encodeChallenge } from './tpm-messages.js';
 
-export interface TpmAttestorDeps {
-  readonly trustDomain: TrustDomain;
-  readonly clock: Clock;
-  readonly log: Logger;
+export interface TpmAttestorDeps extends HostRecordDeps {
   readonly enrolment: Enrolment;
   readonly anchors: AnchorSet;
-  readonly onEvent: NodeEvents;
-  readonly measuring: AttestationMeasuring;
   readonly config: Pick<
     TpmAttestationConfig,
     'expiredCertificates' | 'pcrBank' | 'pcrs' | 'challengeTimeout' | 'suspectGrace'
