@@ -1,19 +1,7 @@
 import { ERRNO, peerCredentials, peerGroups, peerPidfd, SystemCallError } from '../../native/libc.js';
 import { TouchmarkError } from '../errors.js';
 import { startTimeOf } from './proc-stat.js';
-import { holdProcess, openProcess } from './process-handle.js';
-
-/** One running process, held by a pidfd: it cannot be mistaken for a later process with the same number. */
-export interface ProcessHandle extends Disposable {
-  readonly pid: number;
-  /** The descriptor itself, valid until close(). */
-  readonly pidfd: number;
-  /** Whether it still runs; a zombie does not. One system call, no waiting. False once closed. */
-  alive(): boolean;
-  /** Calls once, soon after the process has ended (also if it has already). Costs no thread. Returns how to stop listening. */
-  onExit(listener: () => void): () => void;
-  close(): void;
-}
+import { holdProcess, openProcess, type ProcessHandle } from './process-handle.js';
 
 /**
  * Who connected to a Unix socket, as the kernel recorded it at connect time. Says nothing about who holds the

@@ -1,8 +1,19 @@
 import { closeSync } from 'node:fs';
 import { duplicate, ERRNO, pidfdEnded, pidfdOpen, SystemCallError } from '../../native/libc.js';
 import { TouchmarkError } from '../errors.js';
-import type { ProcessHandle } from './peer.js';
 import { watchReadable } from './watch-fd.js';
+
+/** One running process, held by a pidfd: it cannot be mistaken for a later process with the same number. */
+export interface ProcessHandle extends Disposable {
+  readonly pid: number;
+  /** The descriptor itself, valid until close(). */
+  readonly pidfd: number;
+  /** Whether it still runs; a zombie does not. One system call, no waiting. False once closed. */
+  alive(): boolean;
+  /** Calls once, soon after the process has ended (also if it has already). Costs no thread. Returns how to stop listening. */
+  onExit(listener: () => void): () => void;
+  close(): void;
+}
 
 /**
  * Holds whichever process has this number now.

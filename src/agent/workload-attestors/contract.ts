@@ -1,4 +1,4 @@
-import type { ProcessHandle } from '../../host/peer.js';
+import type { ProcessHandle } from '../../host/process-handle.js';
 import type { Selector } from '../../spiffe/selector.js';
 
 /** The process that connected: ids from the socket, the process itself held so that its pid cannot be reused. */
