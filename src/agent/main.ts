@@ -3,7 +3,7 @@ import type { AgentConfig } from '../config/agent-config.js';
 import { protectMemory } from '../host/harden.js';
 import { passedSockets } from '../host/listen-fds.js';
 import { createNotifier } from '../host/notify.js';
-import { openTpm } from '../host/tpm.js';
+import { openTpm } from '../host/open-tpm.js';
 import type { Logger } from '../log.js';
 import { startAgent } from './context.js';
 import { serveWorkloads } from './workloads/serve.js';

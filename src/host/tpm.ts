@@ -93,12 +93,3 @@ export interface OpenTpmOptions {
   /** Longest wait for one TPM command; default 30 000 (an RSA primary takes up to 8 s on real chips). */
   timeoutMs?: number;
 }
-
-/**
- * Loads tpm2-tss (here, not before) and opens the chip.
- * @throws TouchmarkError `tpm_library_missing`, `tpm_device_missing`, `tpm_permission`, `tpm_tcti_invalid`, `tpm_unavailable`
- */
-export async function openTpm(options: OpenTpmOptions): Promise<TpmDevice> {
-  const { openDevice } = await import('./tpm/device.js');
-  return openDevice(options);
-}

@@ -42,7 +42,7 @@ describe('native libraries', () => {
   });
 
   test('a process that loads the host layer without opening a chip has not loaded tpm2-tss', () => {
-    const url = new URL('../../src/host/tpm.js', import.meta.url).href;
+    const url = new URL('../../src/host/open-tpm.js', import.meta.url).href;
     const script = `await import(${JSON.stringify(url)}); process.stdout.write(
       (await import('node:fs')).readFileSync('/proc/self/maps', 'utf8').includes('libtss2') ? 'loaded' : 'clean');`;
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { openTpm } from '../../src/host/tpm.js';
+import { openTpm } from '../../src/host/open-tpm.js';
 import { silentLogger } from '../../src/log.js';
 import { makeCredential } from '../../src/tpm/make-credential.js';
 import { nameOf } from '../../src/tpm/name.js';

@@ -8,8 +8,8 @@ import { SessionMeasurement, type TickEvidence } from '../../src/agent/measure/t
 import { attestationKeyUnique, tickExtraData } from '../../src/attest/transcript.js';
 import { systemClock } from '../../src/clock.js';
 import { openMeasurements } from '../../src/host/measurements/measurements.js';
+import { openTpm } from '../../src/host/open-tpm.js';
 import { startSwtpm } from '../../src/host/swtpm.js';
-import { openTpm } from '../../src/host/tpm.js';
 import { silentLogger } from '../../src/log.js';
 import { parseBootLog } from '../../src/measure/boot/boot-log.js';
 import { replayBootLog } from '../../src/measure/boot/boot-replay.js';

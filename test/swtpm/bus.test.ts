@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { openTpm } from '../../src/host/tpm.js';
+import { openTpm } from '../../src/host/open-tpm.js';
 import { silentLogger } from '../../src/log.js';
 import { makeCredential } from '../../src/tpm/make-credential.js';
 import { nameOf } from '../../src/tpm/name.js';

@@ -3,7 +3,8 @@ import { createHash, createPublicKey, verify, X509Certificate } from 'node:crypt
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { openTpm, type TpmDevice } from '../../src/host/tpm.js';
+import { openTpm } from '../../src/host/open-tpm.js';
+import type { TpmDevice } from '../../src/host/tpm.js';
 import { silentLogger } from '../../src/log.js';
 import { parseQuote } from '../../src/tpm/attest.js';
 import { AK_ATTRIBUTES } from '../../src/tpm/attestation-key.js';

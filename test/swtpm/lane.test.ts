@@ -4,8 +4,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { hasCode } from '../../src/errors.js';
+import { openTpm } from '../../src/host/open-tpm.js';
 import { startSwtpm } from '../../src/host/swtpm.js';
-import { openTpm, type TpmDevice } from '../../src/host/tpm.js';
+import type { TpmDevice } from '../../src/host/tpm.js';
 import { silentLogger } from '../../src/log.js';
 import { makeCredential } from '../../src/tpm/make-credential.js';
 import { nameOf } from '../../src/tpm/name.js';
@@ -175,7 +176,7 @@ describe('the lane to the chip', () => {
     if (!(await haveSwtpm(t))) return;
     await using chip = await startCopy();
     const script = `
-      const { openTpm } = await import(${JSON.stringify(new URL('../../src/host/tpm.js', import.meta.url).href)});
+      const { openTpm } = await import(${JSON.stringify(new URL('../../src/host/open-tpm.js', import.meta.url).href)});
       const { silentLogger } = await import(${JSON.stringify(new URL('../../src/log.js', import.meta.url).href)});
       const tpm = await openTpm({ tcti: ${JSON.stringify(chip.tcti)}, log: silentLogger() });
       await tpm.quote(new Uint8Array(32), new Uint8Array(32), { bank: 'sha256', pcrs: [0] });

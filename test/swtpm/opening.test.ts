@@ -5,8 +5,8 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { openTpm } from '../../src/host/open-tpm.js';
 import { manufactureSwtpm } from '../../src/host/swtpm.js';
-import { openTpm } from '../../src/host/tpm.js';
 import { silentLogger } from '../../src/log.js';
 
 const log = silentLogger();
@@ -30,7 +30,7 @@ describe('opening a chip that cannot be opened says why in one sentence', () => 
     chmodSync(directory, 0o755);
     const script = `
       process.setgid(65534); process.setgroups([]); process.setuid(65534);
-      const { openTpm } = await import(${JSON.stringify(new URL('../../src/host/tpm.js', import.meta.url).href)});
+      const { openTpm } = await import(${JSON.stringify(new URL('../../src/host/open-tpm.js', import.meta.url).href)});
       const { silentLogger } = await import(${JSON.stringify(new URL('../../src/log.js', import.meta.url).href)});
       await openTpm({ tcti: 'device:${path}', log: silentLogger() }).catch((error) =>
         process.stdout.write(JSON.stringify([error.code, error.message])));`;

@@ -1,5 +1,5 @@
 import { messageOf } from '../../errors.js';
-import { openTpm } from '../../host/tpm.js';
+import { openTpm } from '../../host/open-tpm.js';
 import { readEkCertificate } from '../../tpm/ek-certificate.js';
 import { parsePublic } from '../../tpm/public.js';
 import { ekHash } from '../../tpm/spki.js';

@@ -1,7 +1,8 @@
 import { release } from 'node:os';
 import { messageOf } from '../../errors.js';
 import { createLogger, type Logger } from '../../log.js';
-import { openTpm, type TpmDevice } from '../tpm.js';
+import { openTpm } from '../open-tpm.js';
+import type { TpmDevice } from '../tpm.js';
 import { examineAgentFiles } from './agent-files.js';
 import { examineBoot } from './boot.js';
 import { type DoctorFinding, found } from './findings.js';
