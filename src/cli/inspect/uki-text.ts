@@ -1,6 +1,6 @@
 import { fields, printable, table } from '../output.js';
 import { logText } from './log-text.js';
-import type { UkiReport } from './uki.js';
+import type { UkiReport } from './uki-report.js';
 
 /** What an image measures, for people: first what every log shows, then what only an image has. */
 export function ukiText(report: UkiReport): string {
