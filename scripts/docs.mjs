@@ -15,7 +15,7 @@ const [
   { schemas },
   { reasonTable },
 ] = await Promise.all([
-  load('config/page.js'),
+  load('config/manual-page.js'),
   load('config/server-keys.js'),
   load('config/agent-keys.js'),
   load('error-table.js'),

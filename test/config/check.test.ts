@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { agentKeys } from '../../src/config/agent-keys.js';
 import { checkDocument, key, parseDuration } from '../../src/config/check.js';
-import { configPage } from '../../src/config/page.js';
+import { configPage } from '../../src/config/manual-page.js';
 import { expandEnvironment, readDocument } from '../../src/config/read.js';
 import { serverKeys } from '../../src/config/server-keys.js';
 
