@@ -1,6 +1,6 @@
 import { kernelWords } from './command-line-lookup.js';
 import type { Compiled } from './compile.js';
-import { shown } from './digest-text.js';
+import { quoted } from './digest-text.js';
 import type { CommandLine } from './state.js';
 import { counting, type Tally } from './tally.js';
 
@@ -49,7 +49,7 @@ export function judgeEffectiveLines(lines: readonly CommandLine[]): Tally {
   for (const { lacks, source, pcr, event } of effectiveLines(lines)) {
     const log = source === 'kexec' ? 'ima-list' : 'boot-log';
     for (const word of lacks) {
-      const message = `the command line in event ${event} of PCR ${pcr} lacks the word ${shown(word)}`;
+      const message = `the command line in event ${event} of PCR ${pcr} lacks the word ${quoted(word)}`;
       tally.add('fail', () => ({ code: 'command_line_word_missing', message, log, event, pcr, value: word }));
     }
   }

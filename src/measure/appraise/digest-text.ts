@@ -15,6 +15,6 @@ export function latin1(bytes: Uint8Array): string {
 }
 
 /** A text out of a log for a reason: bounded, on one line. */
-export function shown(text: string): string {
+export function quoted(text: string): string {
   return JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}…` : text);
 }

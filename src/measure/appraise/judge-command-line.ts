@@ -1,7 +1,7 @@
 import type { OnFail } from '../policy/model.js';
 import { addBoot, refusedForItsData, type SeenEvent } from './boot-events.js';
 import type { Compiled } from './compile.js';
-import { shown } from './digest-text.js';
+import { quoted } from './digest-text.js';
 import { type BootChainContext, initrds } from './judge-boot-chain.js';
 import type { CommandLine } from './state.js';
 import { type Counting, counting, type Tally } from './tally.js';
@@ -33,7 +33,7 @@ export function judgeLine(tally: Counting, line: CommandLine, { commandLines, po
   const place = { log, event, pcr } as const;
   tally.check();
   if (!accepted) {
-    const what = text === undefined ? 'of which only a digest is known' : shown(text);
+    const what = text === undefined ? 'of which only a digest is known' : quoted(text);
     const message = `the command line in event ${event} of PCR ${pcr} is not accepted: ${what}`;
     tally.add('fail', () => ({
       code: 'command_line_unknown',
@@ -50,7 +50,7 @@ export function judgeLine(tally: Counting, line: CommandLine, { commandLines, po
     return;
   }
   for (const word of commandLines.forbidden(text)) {
-    const message = `the command line in event ${event} of PCR ${pcr} has the word ${shown(word)}`;
+    const message = `the command line in event ${event} of PCR ${pcr} has the word ${quoted(word)}`;
     tally.add('fail', () => ({ code: 'command_line_word_forbidden', message, ...place, value: word }));
   }
 }

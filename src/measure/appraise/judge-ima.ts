@@ -3,7 +3,7 @@ import type { ImaRecord } from '../ima/ima-record.js';
 import { digestMatches, IMA_PCR } from '../ima/ima-replay.js';
 import { commandLine } from './command-lines.js';
 import type { Compiled } from './compile.js';
-import { shown } from './digest-text.js';
+import { quoted } from './digest-text.js';
 import { withPieces } from './is-measured.js';
 import { digestName, type EntryVerdict, judgeImaEntry } from './judge-ima-entry.js';
 import { type PieceBuilder, pieceBuilder } from './measured-piece.js';
@@ -90,7 +90,7 @@ function judgeViolation(now: Judging, record: ImaRecord, { path }: ImaEntry): vo
   now.violations++;
   const rule = now.compiled?.policy.runtime?.violations ?? 'ignore';
   if (rule === 'ignore') return;
-  const what = () => `says that ${shown(path?.text ?? '')} was written to while it was measured`;
+  const what = () => `says that ${quoted(path?.text ?? '')} was written to while it was measured`;
   add(now, record, rule, 'file_violation', what);
 }
 
@@ -108,7 +108,7 @@ function judgeMeasured(now: Judging, record: ImaRecord, entry: ImaEntry, verdict
   for (const name of verdict.agent) if (!now.before.agentFiles.has(name)) now.agentFiles.add(name);
   if (code === '') return;
   const value = entry.fileDigest ? digestName(entry.fileDigest) : undefined;
-  add(now, record, 'fail', code, () => describe(code, shown(entry.path?.text ?? ''), verdict.text), value);
+  add(now, record, 'fail', code, () => describe(code, quoted(entry.path?.text ?? ''), verdict.text), value);
 }
 
 /** What is no path (`memfd:x`) is of no file that could be found again. */
@@ -123,7 +123,7 @@ function judgeAggregate(now: Judging, event: number, { fileDigest }: ImaEntry): 
 }
 
 function judgeKexec(now: Judging, event: number, { text }: EntryVerdict): void {
-  addKexec(now, event, `is the command line of a kernel for kexec: ${shown(text)}`, text);
+  addKexec(now, event, `is the command line of a kernel for kexec: ${quoted(text)}`, text);
   const kept = now.before.commandLines.length + now.lines.length;
   if (kept >= MAX_LINES) return;
   const whole = kept < MAX_LINES - 1 && text.length <= MAX_LINE;
@@ -139,7 +139,7 @@ function addKexec(now: Judging, event: number, what: string, value: string): voi
 
 function describe(code: ReasonCode, path: string, text: string): string {
   if (code === 'file_modified') return `measured ${path} with another content than is accepted there`;
-  if (code === 'ima_template_unknown') return `has the template ${shown(text)}, which is not understood`;
+  if (code === 'ima_template_unknown') return `has the template ${quoted(text)}, which is not understood`;
   if (code === 'ima_entry_malformed') return `cannot be read: ${text}`;
   if (code === 'ima_entry_forged') return `has a buffer ${path} that is not of its digest`;
   if (code === 'ima_key_unknown') return `loaded a key into ${path} that no signer has`;

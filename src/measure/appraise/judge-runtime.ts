@@ -3,7 +3,7 @@ import { matchBootAggregate } from '../ima/boot-aggregate.js';
 import { IMA_PCR } from '../ima/ima-replay.js';
 import { AGENT_PREFIX } from './agent-files.js';
 import { showsRules } from './command-lines.js';
-import { shown } from './digest-text.js';
+import { quoted } from './digest-text.js';
 import { registersTally, type Shown } from './shown.js';
 import { type Counting, counting, type Tally, together } from './tally.js';
 
@@ -76,7 +76,7 @@ function judgeAgent({ ima, compiled }: Shown, tally: Counting): void {
     return;
   }
   for (const path of missing) {
-    const message = `the agent's own file ${shown(path)} was not measured with an accepted digest`;
+    const message = `the agent's own file ${quoted(path)} was not measured with an accepted digest`;
     tally.add('fail', () => ({ code: 'agent_not_measured', message, log: 'ima-list', value: path }));
   }
 }

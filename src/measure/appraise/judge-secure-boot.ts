@@ -3,7 +3,7 @@ import { eventType } from '../boot/event-types.js';
 import type { SecureBootRule } from '../policy/model.js';
 import { addBoot, refusedForItsData, type SeenEvent, type SeenEvents, separators } from './boot-events.js';
 import type { Compiled } from './compile.js';
-import { digestText, shown } from './digest-text.js';
+import { digestText, quoted } from './digest-text.js';
 import { type EfiVariable, efiGuid, readEfiVariable } from './efi-variable.js';
 import { judgeAuthority } from './secure-boot-authorities.js';
 import type { SecureBootContext, SecureBootFacts } from './secure-boot-context.js';
@@ -90,15 +90,15 @@ function judgeVariable(
   const { guid, name } = variable;
   const key = `${guid} ${name}`;
   if (late) {
-    addBoot(tally, 'fail', 'variable_after_separator', seen, `measures ${shown(name)} after the separator`);
+    addBoot(tally, 'fail', 'variable_after_separator', seen, `measures ${quoted(name)} after the separator`);
   }
   if (facts.variables.has(key)) {
-    addBoot(tally, 'fail', 'variable_repeated', seen, `measures ${shown(name)} once more`);
+    addBoot(tally, 'fail', 'variable_repeated', seen, `measures ${quoted(name)} once more`);
     return;
   }
   facts.variables.set(key, variable);
   if (known.get(name) !== guid) {
-    if (!accepted) addBoot(tally, 'fail', 'variable_unexpected', seen, `measures ${shown(name)} of ${guid}`);
+    if (!accepted) addBoot(tally, 'fail', 'variable_unexpected', seen, `measures ${quoted(name)} of ${guid}`);
     return;
   }
   if ((name === 'SetupMode' || name === 'AuditMode') && variable.value.some((byte) => byte !== 0)) {

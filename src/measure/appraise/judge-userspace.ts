@@ -1,7 +1,7 @@
 import { digest, type HashName } from '../../tpm/algorithms.js';
 import type { UserspaceEvent } from '../userspace/userspace-log.js';
 import type { Compiled } from './compile.js';
-import { digestText, shown } from './digest-text.js';
+import { digestText, quoted } from './digest-text.js';
 import type { ReasonCode } from './reasons.js';
 import { type Counting, counting, type Severity, type Tally } from './tally.js';
 
@@ -46,12 +46,12 @@ function judgeRecord(
   const proven = text !== undefined && digestText(bank, digest(bank, Buffer.from(text))) === measured;
   const keyed = event.eventType === KEYED && pcr === KEYED_PCR;
   if (text !== undefined && !proven && !keyed) {
-    add('fail', 'userspace_text_mismatch', `has a text that is not what was measured: ${shown(text)}`);
+    add('fail', 'userspace_text_mismatch', `has a text that is not what was measured: ${quoted(text)}`);
   } else if (userspace.digests.has(measured)) {
     return;
   } else if (text !== undefined && userspace.acceptsText(text, pcr)) {
-    if (!proven) add('warn', 'userspace_text_unproven', `measures a key under the name ${shown(text)}`);
+    if (!proven) add('warn', 'userspace_text_unproven', `measures a key under the name ${quoted(text)}`);
   } else {
-    add('fail', 'userspace_record_unknown', `measures ${shown(text ?? measured)}, which nothing accepts`);
+    add('fail', 'userspace_record_unknown', `measures ${quoted(text ?? measured)}, which nothing accepts`);
   }
 }

@@ -1,5 +1,5 @@
 import { addBoot, type SeenEvent } from './boot-events.js';
-import { hex, shown } from './digest-text.js';
+import { hex, quoted } from './digest-text.js';
 import { authorityData, type EfiVariable, efiGuid, signatureNames } from './efi-variable.js';
 import type { SecureBootContext } from './secure-boot-context.js';
 
@@ -29,7 +29,7 @@ export function judgeAuthority(
     return;
   }
   if (accepted || isKnown(variable, context)) return;
-  addBoot(tally, 'fail', 'authority_unknown', seen, `names ${shown(name)}, which is in no list`);
+  addBoot(tally, 'fail', 'authority_unknown', seen, `names ${quoted(name)}, which is in no list`);
 }
 
 function isKnown(variable: EfiVariable, { facts, rule }: SecureBootContext): boolean {
