@@ -36,7 +36,7 @@ export async function listenForOperators(context: ServerContext, servers: Server
 }
 
 /** The page that operators look at; nothing where the configuration says so. */
-export async function listenForLookers(context: ServerContext): Promise<PageListener | undefined> {
+export async function listenForBrowsers(context: ServerContext): Promise<PageListener | undefined> {
   const { config, log, serverSvid, privileged, verifyPeer } = context;
   const { page, trustDomain, administrators } = config;
   if (page === undefined) return undefined;

@@ -8,7 +8,7 @@ import type { Logger } from '../log.js';
 import type { HealthState } from '../rpc/health.js';
 import type { Listener } from '../rpc/unix-listener.js';
 import { type ContextParts, openContext, type ServerContext } from './context.js';
-import { listenForAgents, listenForLookers, listenForOperators } from './listeners.js';
+import { listenForAgents, listenForBrowsers, listenForOperators } from './listeners.js';
 import { createServers } from './services.js';
 import { openWeb } from './web/open.js';
 
@@ -69,7 +69,7 @@ async function open(parts: ContextParts, disposal: Disposal): Promise<RunningSer
   const agents = await listenForAgents(context, servers);
   listeners.push(agents);
   listeners.push(await listenForOperators(context, servers));
-  const page = await listenForLookers(context);
+  const page = await listenForBrowsers(context);
   if (page !== undefined) disposal.use(page);
   const web = await openWeb(context, disposal);
   disposal.defer(() => context.audit.event('server_stopping', {}));

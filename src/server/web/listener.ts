@@ -39,7 +39,7 @@ export const webLimits = {
 };
 
 /** @throws TouchmarkError `web_socket_failed`, `web_certificate_invalid` */
-export async function listenForReaders(options: WebListenerOptions): Promise<WebListener> {
+export async function listenForRelyingParties(options: WebListenerOptions): Promise<WebListener> {
   const limits = { ...webLimits, ...options.limits };
   const server = createHttps(options, limits);
   server.maxConnections = limits.connections;

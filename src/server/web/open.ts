@@ -6,7 +6,7 @@ import type { Deny } from '../deny/open.js';
 import { denyRoutes } from '../deny/routes.js';
 import type { ServerSvid } from '../server-svid.js';
 import { readCertificateFiles, watchCertificateFiles } from './certificate-files.js';
-import { listenForReaders, type WebListener } from './listener.js';
+import { listenForRelyingParties, type WebListener } from './listener.js';
 import { createRoutes, type Routes } from './routes.js';
 
 export interface WebParts {
@@ -35,7 +35,7 @@ export async function openWeb(parts: WebParts, disposal: Disposal): Promise<WebL
   const files = certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
   const identity = files === undefined ? serverSvid.identity() : await readCertificateFiles(files);
   const listener = disposal.use(
-    await listenForReaders({ host, port, identity, routes: webRoutes(parts), log }),
+    await listenForRelyingParties({ host, port, identity, routes: webRoutes(parts), log }),
   );
   if (files === undefined) disposal.defer(serverSvid.onChange(() => listener.rotate(serverSvid.identity())));
   else disposal.use(watchCertificateFiles(files, parts, (renewed) => listener.rotate(renewed)));

@@ -5,7 +5,7 @@ import { request } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
-import { listenForLookers } from '../../../src/server/listeners.js';
+import { listenForBrowsers } from '../../../src/server/listeners.js';
 import { makeSpiffeId, parseTrustDomain } from '../../../src/spiffe/id.js';
 import { writePemCertificates } from '../../../src/x509/pem.js';
 import { exportSpki } from '../../../src/x509/spki.js';
@@ -22,7 +22,7 @@ async function servePage(t: TestContext) {
   });
   t.after(stop);
   const page = { kind: 'tls', host: '127.0.0.1', port: 0 } as const;
-  const listener = await listenForLookers({ ...context, config: { ...context.config, page } });
+  const listener = await listenForBrowsers({ ...context, config: { ...context.config, page } });
   assert.ok(listener);
   t.after(() => listener[Symbol.asyncDispose]());
   const svidOf = (path: string) => {

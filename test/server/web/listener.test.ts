@@ -11,7 +11,7 @@ import { systemClock } from '../../../src/clock.js';
 import { silentLogger } from '../../../src/log.js';
 import type { TlsIdentity } from '../../../src/rpc/tls-listener.js';
 import { readCertificateFiles, watchCertificateFiles } from '../../../src/server/web/certificate-files.js';
-import { listenForReaders, type WebListenerOptions } from '../../../src/server/web/listener.js';
+import { listenForRelyingParties, type WebListenerOptions } from '../../../src/server/web/listener.js';
 import { createRoutes } from '../../../src/server/web/routes.js';
 import { writePem } from '../../../src/x509/pem.js';
 import { until } from '../../fakes/manual-clock.js';
@@ -34,7 +34,7 @@ async function listening(t: TestContext, options: Partial<WebListenerOptions> = 
     throw new Error('secret detail');
   });
   const shared = { host: '127.0.0.1', port: 0, routes, log: silentLogger(), identity: identity('first') };
-  const listener = await listenForReaders({ ...shared, ...options });
+  const listener = await listenForRelyingParties({ ...shared, ...options });
   t.after(() => listener[Symbol.asyncDispose]());
   return listener;
 }
