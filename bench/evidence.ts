@@ -14,7 +14,7 @@ import { AgentMessageSchema } from '../src/wire/gen/touchmark/session/v1/session
 import { genuine } from '../test/fakes/chip-world.js';
 import { inForce } from '../test/fakes/fake-policies.js';
 import { manualClock } from '../test/fakes/manual-clock.js';
-import type { MeasuredHost } from '../test/fakes/measured-host.js';
+import type { MeasuredHost, TickChange } from '../test/fakes/measured-host.js';
 import type { MemoryDatastore } from '../test/fakes/memory-datastore.js';
 import { realHost, realPcrs, realPolicy } from '../test/fakes/real-host.js';
 import { type HostSession, type MeasuringWorld, measuringWorld } from '../test/server/measurements/world.js';
@@ -45,7 +45,8 @@ async function round(world: MeasuringWorld, nodes: readonly Node[], files: numbe
   for (const { session } of nodes) await session.grow();
   const answers: Uint8Array[] = [];
   for (const { host, session } of nodes) {
-    const value = await host.answerTick(session.ticks.at(-1) ?? new Uint8Array(), { hints });
+    const change: TickChange = { without: hints ? [] : 'all' };
+    const value = await host.answerTick(session.ticks.at(-1) ?? new Uint8Array(), change);
     answers.push(
       toBinary(AgentMessageSchema, create(AgentMessageSchema, { message: { case: 'evidence', value } })),
     );

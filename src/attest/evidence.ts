@@ -1,4 +1,5 @@
 import { TouchmarkError } from '../errors.js';
+import { hashByName } from '../tpm/algorithms.js';
 import { checkAttestationKey } from '../tpm/attestation-key.js';
 import { type PcrSelection, type PcrValues, pcrDigest } from '../tpm/pcr.js';
 import type { TpmPublic } from '../tpm/public.js';
@@ -28,12 +29,18 @@ export interface EvidenceInput {
   derivedValues?: PcrValues;
 }
 
-export interface EvidenceFacts {
+/** What values beside a quote are worth. */
+export interface SentValues {
+  /** Values of all quoted PCRs, which reproduce the quoted digest; absent when they were not all sent: then only the digest is known. */
+  readonly pcrValues?: PcrValues | undefined;
+  /** Of some of them. They are claims: they count if, with what logs give for the others, they reproduce the digest. */
+  readonly hints?: PcrValues | undefined;
+}
+
+export interface EvidenceFacts extends SentValues {
   quote: QuoteFacts;
   /** SHA-256 of the transcript: with the nonce, it is what the quote was made for. */
   transcript: Uint8Array;
-  /** Values of the quoted PCRs, which reproduce the quoted digest; absent when none were sent: then only the digest is known. */
-  pcrValues?: PcrValues;
 }
 
 /**
@@ -62,18 +69,22 @@ export function verifyEvidence({
   });
   const facts = { quote, transcript: hash };
   if (derivedValues) return { ...facts, pcrValues: derivedValues };
-  if (evidence.pcrValues.length === 0) return facts;
-  return { ...facts, pcrValues: authenticatedValues(evidence.pcrValues, quote) };
+  return { ...facts, ...sentValues(evidence.pcrValues, quote) };
 }
 
 /**
- * The values sent beside a quote: for exactly the quoted PCRs, and only if they give the quoted digest. An agent whose registers moved
- * meanwhile sends none; values that do not fit were changed on the way.
+ * The values sent beside a quote: of all quoted PCRs, and then only if they give the quoted digest, or of some. An agent leaves out
+ * those that moved meanwhile; values that do not fit were changed on the way.
  * @throws TouchmarkError `quote_pcr_values`
  */
-export function authenticatedValues(values: readonly PcrValue[], quote: QuoteFacts): PcrValues {
+export function sentValues(values: readonly PcrValue[], quote: QuoteFacts): SentValues {
+  if (values.length === 0) return {};
+  const { bank, pcrs } = quote.selection;
+  const { size } = hashByName(bank);
   const byIndex = new Map(values.map(({ index, value }) => [index, value]));
-  if (values.length === quote.selection.pcrs.length && givesDigest(byIndex, quote)) return byIndex;
+  const quoted = values.every(({ index, value }) => pcrs.includes(index) && value.length === size);
+  if (quoted && values.length < pcrs.length) return { hints: byIndex };
+  if (quoted && values.length === pcrs.length && givesDigest(byIndex, quote)) return { pcrValues: byIndex };
   throw new TouchmarkError('quote_pcr_values', 'the PCR values beside the quote do not give its digest');
 }
 

@@ -42,7 +42,8 @@ export interface MeasuredHost {
 export interface TickChange {
   readonly seq?: bigint;
   readonly extraData?: Uint8Array;
-  readonly hints?: boolean;
+  /** Whose values are left out: of none, of all, or of these. */
+  readonly without?: 'all' | readonly number[];
   readonly change?: (evidence: TickEvidence) => TickEvidence;
 }
 
@@ -93,19 +94,23 @@ export function measuredHost(
     },
     async answerTick(
       bytes,
-      { seq, extraData, hints = true, change = (evidence: TickEvidence) => evidence } = {},
+      { seq, extraData, without = [], change = (evidence: TickEvidence) => evidence } = {},
     ) {
       const tick = fromBinary(TickSchema, bytes);
       const selection = { bank: tick.pcrBank, pcrs: tick.pcrs } as never;
       const quote = await chip.quote(unique, extraData ?? tickExtraData(tick.nonce, bytes), selection);
       const values = await chip.pcrRead(selection);
-      const pcrValues = [...values].sort(([a], [b]) => a - b).map(([index, value]) => ({ index, value }));
+      const pcrValues = [...values]
+        .sort(([a], [b]) => a - b)
+        .flatMap(([index, value]) =>
+          without === 'all' || without.includes(index) ? [] : [{ index, value }],
+        );
       const logs = tick.logs.map((wish) => answerWish(host, wish));
       return change(
         create(TickEvidenceSchema, {
           seq: seq ?? tick.seq,
           ...quote,
-          pcrValues: hints ? pcrValues : [],
+          pcrValues,
           logs,
         }),
       );

@@ -8,7 +8,7 @@ import type { Chip } from './chip.js';
 import { GrowthWatch } from './growth.js';
 import { inlineParts, type Measurer } from './measurer.js';
 import { orderedValues, quoteWithValues } from './quote.js';
-import { readTick, type Tick, wishOf } from './wire.js';
+import { readTick, wishOf } from './wire.js';
 
 /** What a session says of this host's measurements. */
 export interface MeasuringStream {
@@ -30,7 +30,7 @@ export interface TickEvidence {
   readonly seq: bigint;
   readonly attest: Uint8Array;
   readonly signature: Uint8Array;
-  /** Empty: those sent last on this session, or not to be had. */
+  /** Of the registers that did not move while they were quoted; none when the server holds all. */
   readonly pcrValues: readonly { readonly index: number; readonly value: Uint8Array }[];
   readonly logs: readonly SentLogPart[];
 }
@@ -44,13 +44,10 @@ export interface TickDeps {
 
 interface Received {
   readonly bytes: Uint8Array;
-  /** Unix milliseconds after which nobody takes the answer. */
-  readonly until: (tick: Tick) => number;
+  /** By our own clock. */
+  readonly at: number;
 }
 
-/** For a server whose clock is not ours: what it grants is then not known. */
-const USUAL_MS = 30_000;
-const LONGEST_MS = 120_000;
 /** A server asks for one piece after the other. */
 const MOST_REQUESTS = 8;
 
@@ -66,8 +63,6 @@ export class SessionMeasurement implements Disposable {
   #busy = false;
   #over = false;
   #snapshot: LogSnapshot | undefined;
-  /** Of the quote whose values were sent last. */
-  #sent: { readonly registers: string; readonly digest: Uint8Array } | undefined;
   #requests = 0;
   #answered: Promise<void> = Promise.resolve();
 
@@ -79,8 +74,7 @@ export class SessionMeasurement implements Disposable {
 
   /** @param bytes the Tick exactly as it was on the wire */
   tick(bytes: Uint8Array): void {
-    const receivedAt = this.#deps.clock.now();
-    this.#waiting = { bytes, until: ({ deadline }) => receivedAt + granted(deadline - receivedAt) };
+    this.#waiting = { bytes, at: this.#deps.clock.now() };
     if (!this.#busy) void this.#work();
   }
 
@@ -131,32 +125,24 @@ export class SessionMeasurement implements Disposable {
     return next;
   }
 
-  async #answer({ bytes, until }: Received): Promise<void> {
+  async #answer({ bytes, at }: Received): Promise<void> {
     const { chip, measurer, clock, log } = this.#deps;
-    const tick = readTick(bytes);
-    const { seq, nonce, selection, wishes } = tick;
+    const { seq, nonce, selection, wishes, withinMs, knownDigest } = readTick(bytes);
     await measurer.beforeQuote();
-    const registers = JSON.stringify(selection);
-    const known = registers === this.#sent?.registers ? this.#sent.digest : undefined;
     const request = { unique: chip.unique, extraData: tickExtraData(nonce, bytes), selection };
-    const taken = await chip.use((tpm) => quoteWithValues(tpm, request, known));
+    const { quote, values } = await chip.use((tpm) => quoteWithValues(tpm, request, knownDigest));
     this.#snapshot = measurer.snapshot();
     const logs = await inlineParts(this.#snapshot, wishes);
     if (this.#over) return;
-    if (clock.now() > until(tick)) {
+    if (clock.now() > at + withinMs) {
       log.warn('the evidence for a tick came too late', { seq });
       return;
     }
-    const { attest, signature } = taken.quote;
-    this.#stream.evidence({ seq, attest, signature, pcrValues: orderedValues(taken.values), logs });
-    if (taken.values !== undefined) this.#sent = { registers, digest: taken.pcrDigest };
+    const { attest, signature } = quote;
+    this.#stream.evidence({ seq, attest, signature, pcrValues: orderedValues(values), logs });
   }
 }
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof TouchmarkError ? error.code : undefined;
-}
-
-function granted(ms: number): number {
-  return ms > 0 && ms <= LONGEST_MS ? ms : USUAL_MS;
 }

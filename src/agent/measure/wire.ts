@@ -20,8 +20,10 @@ export interface Tick {
   readonly nonce: Uint8Array;
   readonly selection: PcrSelection;
   readonly wishes: readonly LogWish[];
-  /** Unix milliseconds by the server's clock. */
-  readonly deadline: number;
+  /** From its arrival on; later nobody takes the answer. */
+  readonly withinMs: number;
+  /** Of a quote of these registers whose values the server holds; empty: it holds none. */
+  readonly knownDigest: Uint8Array;
 }
 
 const NONCE_SIZE = 32;
@@ -48,17 +50,16 @@ const wireStates: Readonly<Record<LogPartState, WireState>> = {
 
 /** @throws TouchmarkError `tick_invalid` before the chip is asked anything */
 export function readTick(bytes: Uint8Array): Tick {
-  const { seq, nonce, pcrBank, pcrs, logs, deadlineUnixMs } = decoded('a tick', () =>
-    fromBinary(TickSchema, bytes),
-  );
+  const tick = decoded('a tick', () => fromBinary(TickSchema, bytes));
+  const { seq, nonce, pcrBank, pcrs, logs, answerWithinMs: withinMs, knownPcrDigest: knownDigest } = tick;
   if (nonce.length !== NONCE_SIZE)
     throw invalid(`the nonce of a tick has ${nonce.length} bytes instead of ${NONCE_SIZE}`);
   if (!isHashName(pcrBank) || pcrBank === 'sha1')
     throw invalid(`a tick asks for the PCR bank ${JSON.stringify(pcrBank.slice(0, 40))}`);
   const ascending = pcrs.every((pcr, at) => pcr < PCR_COUNT && pcr > (pcrs[at - 1] ?? -1));
   if (pcrs.length === 0 || !ascending) throw invalid('a tick names no PCRs, or not in ascending order');
-  const deadline = Number(deadlineUnixMs);
-  return { seq, nonce, selection: { bank: pcrBank, pcrs }, wishes: readWishes(logs), deadline };
+  const selection = { bank: pcrBank, pcrs };
+  return { seq, nonce, selection, wishes: readWishes(logs), withinMs, knownDigest };
 }
 
 interface WishFields extends LogQuestion {

@@ -38,7 +38,8 @@ export function compareLogs(
   const known = before?.userspace ?? noUserspaceLog;
   const part = userspacePart(logs['userspace-log'], known, boot, bank);
   const list = imaPart(logs['ima-list'], before?.ima, bank);
-  const values = authenticValues(evidence) ?? solveQuote(quote, { boot, userspace: part, ima: list });
+  const toTry = { boot, userspace: part, ima: list };
+  const values = authenticValues(evidence) ?? solveQuote(quote, toTry, evidence.hints);
   const match = values && matchUserspace(part, values, boot, bank);
   const kernel = matchIma(list, values?.get(IMA_PCR), bank, compiled);
   const registers = appraiseRegisters(pcrs, bank, values, {

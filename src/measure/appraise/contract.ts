@@ -23,6 +23,8 @@ export interface Evidence {
   readonly quote: QuoteFacts;
   /** Values that reproduce the quoted digest, and are thereby authentic; absent when they are not known. */
   readonly pcrValues?: PcrValues;
+  /** Where they are not: values that some registers may have had. They count if, with what logs give, they reproduce the digest. */
+  readonly hints?: PcrValues;
   readonly logs: Readonly<Record<LogKind, LogPart>>;
 }
 

@@ -20,9 +20,14 @@ export interface LogsToTry {
 
 /**
  * The values of the quoted registers, found where only the digest over all of them is known: some prefix of the userspace
- * log, the newest first, with some prefix of the IMA list, the shortest first. Undefined when none gives the digest.
+ * log, the newest first, with some prefix of the IMA list, the shortest first. A hint takes the place of what the logs give for
+ * its register; hints that lead to nothing are left aside. Undefined when nothing gives the digest.
  */
-export function solveQuote(quote: QuoteFacts, logs: LogsToTry): PcrValues | undefined {
+export function solveQuote(
+  quote: QuoteFacts,
+  logs: LogsToTry,
+  hints: PcrValues = new Map(),
+): PcrValues | undefined {
   const { bank } = quote.selection;
   const pcrs = [...quote.selection.pcrs].sort((a, b) => a - b);
   const { size } = hashByName(bank);
@@ -30,16 +35,27 @@ export function solveQuote(quote: QuoteFacts, logs: LogsToTry): PcrValues | unde
   const at = pcrs.indexOf(IMA_PCR) * size;
   const lists = at < 0 ? [''] : imaValues(logs, bank);
   let tries = 0;
-  for (const { registers } of [...logs.userspace.prefixes].reverse()) {
-    const values = pcrs.map((pcr) => registers.get(pcr) ?? logs.boot.pcrs.get(pcr) ?? startValue(bank, pcr));
+  for (const { known, registers } of ways(logs, hints)) {
+    const values = pcrs.map(
+      (pcr) => known.get(pcr) ?? registers.get(pcr) ?? logs.boot.pcrs.get(pcr) ?? startValue(bank, pcr),
+    );
     const joined = Buffer.concat(values);
-    for (const value of lists) {
+    const ima = known.get(IMA_PCR);
+    for (const value of ima ? [latin1(ima)] : lists) {
       if (tries++ >= MAX_TRIES) return undefined;
       if (at >= 0) joined.write(value, at, 'latin1');
       if (hash(quote.digestHash, joined, 'binary') === wanted) return split(joined, pcrs, size);
     }
   }
   return undefined;
+}
+
+/** With the hints, then without any; each with every prefix of the userspace log. */
+function* ways({ userspace }: LogsToTry, hints: PcrValues) {
+  const none: PcrValues = new Map();
+  for (const known of hints.size > 0 ? [hints, none] : [none]) {
+    for (const { registers } of [...userspace.prefixes].reverse()) yield { known, registers };
+  }
 }
 
 /** PCR 10 before the new entries and after each that extends it. */

@@ -135,7 +135,7 @@ function sendTick(state: SessionState): void {
   const known = remembered?.akName === host.akName ? remembered : undefined;
   state.seq += 1;
   const now = room.clock.now();
-  const tick = askTick(state.seq, host, known, room.config, now);
+  const tick = askTick(state.seq, host, known, room.config);
   state.underWay = { tick, answered: false, waiters };
   state.again = false;
   state.lastTickAt = now;

@@ -1,9 +1,9 @@
 /** What the files of this room share. */
+import type { SentValues } from '../../attest/evidence.js';
 import type { Clock } from '../../clock.js';
 import type { Logger } from '../../log.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import type { HashName } from '../../tpm/algorithms.js';
-import type { PcrValues } from '../../tpm/pcr.js';
 import type { QuoteFacts } from '../../tpm/quote.js';
 import type { Registry } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
@@ -58,14 +58,13 @@ export interface Room extends RoomDeps {
 }
 
 /** A quote that passed every check of `verifyQuote`, with what it takes to check it again. */
-export interface VerifiedQuote {
+export interface VerifiedQuote extends SentValues {
   readonly akName: string;
   readonly akPublic: Uint8Array;
   readonly attest: Uint8Array;
   readonly signature: Uint8Array;
   readonly asked: EvidenceRecord['asked'];
   readonly quote: QuoteFacts;
-  readonly pcrValues: PcrValues | undefined;
 }
 
 /** Who is judged: policies go by labels. */

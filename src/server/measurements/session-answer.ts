@@ -34,7 +34,8 @@ export async function judgeEvidence(
     isKnown(room, host, known, verified, evidence)
   ) {
     const again = { ...known.record, at: room.clock.now() };
-    room.memory.set(host.id, { ...known, quote: verified.quote, record: again });
+    const { quote, pcrValues } = verified;
+    room.memory.set(host.id, { ...known, quote, pcrValues, record: again });
     room.unwritten.add(host.id);
   } else {
     const pull = (request: LogRequest) => pullPart(state, request);

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { LogWish, SentLogPart } from '../../attest/logs.js';
 import { type Appraisal, type BootState, type Evidence, logKinds } from '../../measure/appraise/contract.js';
+import type { PcrValues } from '../../tpm/pcr.js';
 import { readLog } from './archive.js';
 import { type CollectedLogs, collectLogs, joined, type PullPart, wishesFor } from './collect.js';
 import type { InForce } from './contract.js';
@@ -42,9 +43,20 @@ export async function settle(room: Room, host: Judgee, received: Received): Prom
   const known = goesOn(received.known, verified.akName, verified.quote) ? received.known : undefined;
   const collection = { wishes, parts, pull, budget: room.budget, sameBoot: known !== undefined };
   const logs = await collectLogs(collection);
-  const settled = await judgeLogs(room, host, verified, logs, known);
+  const hinted = known === undefined ? verified : { ...verified, hints: hintsOf(known, verified) };
+  const settled = await judgeLogs(room, host, hinted, logs, known);
   if (known === undefined || !losesExplanation(known.appraisal, settled.appraisal)) return settled;
-  return judgeLogs(room, host, verified, await readAnew(room, received), undefined);
+  return judgeLogs(room, host, hinted, await readAnew(room, received), undefined);
+}
+
+/** What no log explained held this value in this boot; what the agent says of now comes before it. */
+function hintsOf({ appraisal, pcrValues }: Remembered, { hints }: VerifiedQuote): PcrValues {
+  const unexplained = appraisal.explanation.pcrs.filter(({ explained }) => !explained);
+  const last = unexplained.flatMap(({ pcr }) => {
+    const value = pcrValues?.get(pcr);
+    return value === undefined ? [] : [[pcr, value] as const];
+  });
+  return new Map([...last, ...(hints ?? [])]);
 }
 
 /** Every log from its beginning, whatever the host was said to hold. */
@@ -73,7 +85,15 @@ async function judgeLogs(
   const settled = (evidence: Evidence, appraisal: Appraisal, goneOn: LogSet | undefined): Settled => {
     const wholeAt = goneOn === undefined || known === undefined ? at : known.wholeAt;
     const set = goneOn ?? newSet(verified, at);
-    return { hostId: host.id, verified, evidence, appraisal, inForce, set, wholeAt };
+    return {
+      hostId: host.id,
+      verified: withValues(verified, appraisal),
+      evidence,
+      appraisal,
+      inForce,
+      set,
+      wholeAt,
+    };
   };
   const judge = (evidence: Evidence, state: BootState | undefined) =>
     room.judge.judge(evidence, state, inForce?.policy);
@@ -99,8 +119,18 @@ function newSet({ quote: { resetCount, restartCount } }: VerifiedQuote, at: numb
   return { boot: `${resetCount}-${restartCount}-${epoch}`, stored };
 }
 
-function evidenceOf({ quote, pcrValues }: VerifiedQuote, logs: CollectedLogs, at: number): Evidence {
-  return { at, quote, ...(pcrValues === undefined ? {} : { pcrValues }), logs };
+function evidenceOf({ quote, pcrValues, hints }: VerifiedQuote, logs: CollectedLogs, at: number): Evidence {
+  if (pcrValues !== undefined) return { at, quote, pcrValues, logs };
+  return { at, quote, ...(hints === undefined ? {} : { hints }), logs };
+}
+
+/** Values that the judgement found give the quoted digest as well as those that are sent: they are kept alike. */
+function withValues(verified: VerifiedQuote, { explanation: { pcrs } }: Appraisal): VerifiedQuote {
+  if (verified.pcrValues !== undefined || pcrs.some(({ quoted }) => quoted === '')) return verified;
+  return {
+    ...verified,
+    pcrValues: new Map(pcrs.map(({ pcr, quoted }) => [pcr, Buffer.from(quoted, 'hex')])),
+  };
 }
 
 /** A log that comes from its beginning may be another one than that which is kept. */

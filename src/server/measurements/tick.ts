@@ -1,13 +1,12 @@
 /** One question of a session and the verification of its answer: nonce, deadline, key, clock. */
 import { createHash, randomBytes } from 'node:crypto';
-import { authenticatedValues } from '../../attest/evidence.js';
+import { type SentValues, sentValues } from '../../attest/evidence.js';
 import type { LogWish, SentLogPart } from '../../attest/logs.js';
 import { NONCE_SIZE, tickExtraData } from '../../attest/transcript.js';
 import { hasCode } from '../../errors.js';
 import { logKinds } from '../../measure/appraise/contract.js';
 import type { ClockInfo } from '../../tpm/attest.js';
 import { compareClocks } from '../../tpm/clocks.js';
-import type { PcrValues } from '../../tpm/pcr.js';
 import { parsePublic, type TpmPublic } from '../../tpm/public.js';
 import { type QuoteFacts, verifyQuote } from '../../tpm/quote.js';
 import { sameBytes } from '../../tpm/quote-checks.js';
@@ -24,8 +23,6 @@ export interface AskedTick {
   readonly nonce: Uint8Array;
   /** As it goes onto the wire: the quote is bound to exactly these. */
   readonly bytes: Uint8Array;
-  /** Unix milliseconds. */
-  readonly deadline: number;
   readonly wishes: readonly LogWish[];
   readonly known: Remembered | undefined;
   /** The newest quote of the host: one that is made for this tick comes later. */
@@ -37,15 +34,20 @@ export function askTick(
   host: Host,
   known: Remembered | undefined,
   { bank, pcrs }: Pick<MeasurementConfig, 'bank' | 'pcrs'>,
-  now: number,
 ): AskedTick {
   const nonce = new Uint8Array(randomBytes(NONCE_SIZE));
-  const deadline = now + measureTimes.answerMs;
   const wishes = wishesFor(known?.state).map((wish) =>
     isPointless(wish, known) ? { ...wish, maxBytes: 1 } : wish,
   );
-  const bytes = encodeTick({ seq, nonce, bank, pcrs, wishes, deadline });
-  return { seq, nonce, bytes, deadline, wishes, known, previous: newestQuote(host, known) };
+  const { answerMs: answerWithinMs } = measureTimes;
+  const knownPcrDigest = valuesHeld(known, pcrs) ? known.quote.pcrDigest : new Uint8Array();
+  const bytes = encodeTick({ seq, nonce, bank, pcrs, wishes, answerWithinMs, knownPcrDigest });
+  return { seq, nonce, bytes, wishes, known, previous: newestQuote(host, known) };
+}
+
+/** What is quoted may have been configured otherwise since. */
+function valuesHeld(known: Remembered | undefined, pcrs: readonly number[]): known is Remembered {
+  return known?.pcrValues !== undefined && pcrs.every((pcr) => known.pcrValues?.has(pcr));
 }
 
 /** A list that explains nothing is not sent with every quote: it is read again when the registers changed. */
@@ -92,25 +94,22 @@ export function verifyTick(
     ...{ akName: host.akName, attest, signature, quote },
     akPublic: Buffer.from(host.akPublic ?? '', 'base64'),
     asked: { by: 'tick', nonce: base64(tick.nonce), hash: base64(hash) },
-    pcrValues: valuesOf(evidence, quote, tick.known),
+    ...valuesOf(evidence, quote, tick.known),
   };
 }
 
-/** Hints count only if they give the quoted digest; those that are left out are those of the same digest before. */
+/** Values that do not fit count for nothing; those that are left out are those of the same digest before. */
 function valuesOf(
   { pcrValues }: SessionEvidence,
   quote: QuoteFacts,
   known: Remembered | undefined,
-): PcrValues | undefined {
-  if (pcrValues.length === 0) {
-    return known !== undefined && sameBytes(known.quote.pcrDigest, quote.pcrDigest)
-      ? known.pcrValues
-      : undefined;
-  }
+): SentValues {
+  if (valuesHeld(known, quote.selection.pcrs) && sameBytes(known.quote.pcrDigest, quote.pcrDigest))
+    return { pcrValues: known.pcrValues };
   try {
-    return authenticatedValues(pcrValues, quote);
+    return sentValues(pcrValues, quote);
   } catch (error) {
-    if (hasCode(error, 'quote_pcr_values')) return undefined;
+    if (hasCode(error, 'quote_pcr_values')) return {};
     throw error;
   }
 }

@@ -76,26 +76,21 @@ export interface TickFields {
   readonly bank: string;
   readonly pcrs: readonly number[];
   readonly wishes: readonly LogWish[];
-  /** Unix milliseconds. */
-  readonly deadline: number;
+  readonly answerWithinMs: number;
+  /** Of a quote whose values are held; empty: they are wanted. */
+  readonly knownPcrDigest: Uint8Array;
 }
 
-export function encodeTick({ seq, nonce, bank, pcrs, wishes, deadline }: TickFields): Uint8Array {
-  const fields = {
-    seq: BigInt(seq),
-    nonce,
-    pcrBank: bank,
-    pcrs: [...pcrs],
-    deadlineUnixMs: BigInt(deadline),
-  };
-  return toBinary(TickSchema, create(TickSchema, { ...fields, logs: wishes.map(wishToWire) }));
+export function encodeTick({ seq, bank, pcrs, wishes, ...rest }: TickFields): Uint8Array {
+  const fields = { seq: BigInt(seq), pcrBank: bank, pcrs: [...pcrs], logs: wishes.map(wishToWire) };
+  return toBinary(TickSchema, create(TickSchema, { ...rest, ...fields }));
 }
 
 export interface SessionEvidence {
   readonly seq: number;
   readonly attest: Uint8Array;
   readonly signature: Uint8Array;
-  /** Hints; empty: as in the evidence before. */
+  /** Of the registers that did not move; empty: as the tick said that they are known. */
   readonly pcrValues: readonly PcrValue[];
   readonly parts: readonly SentLogPart[];
 }

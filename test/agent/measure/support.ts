@@ -33,12 +33,11 @@ export function begin(t: { after(task: () => void): void }, open?: () => Promise
   };
   const measuring = new SessionMeasurement({ clock, log, chip, measurer }, stream);
   t.after(() => measuring[Symbol.dispose]());
-  const deadline = () => BigInt(clock.now() + 10_000);
   const tick = (change: MessageInitShape<typeof TickSchema> = {}) =>
     toBinary(
       TickSchema,
       create(TickSchema, {
-        ...{ seq: 1n, nonce, pcrBank: 'sha256', pcrs: [0, 4, 10], deadlineUnixMs: deadline() },
+        ...{ seq: 1n, nonce, pcrBank: 'sha256', pcrs: [0, 4, 10], answerWithinMs: 10_000 },
         ...change,
       }),
     );

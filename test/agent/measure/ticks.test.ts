@@ -51,7 +51,7 @@ test('a tick is answered by a quote over its very bytes, the values, and the log
   );
 });
 
-test('values are sent again only when a register moved, and read again only then', async (t) => {
+test('values that the server holds are neither read nor sent', async (t) => {
   const chip = genuine();
   let reads = 0;
   const counted: TpmDevice = {
@@ -62,22 +62,25 @@ test('values are sent again only when a register moved, and read again only then
     },
   };
   const { heard, measuring, tick } = begin(t, async () => counted);
-  const ask = async (pcrs: number[]) => {
+  const ask = async (knownPcrDigest: Uint8Array = new Uint8Array()) => {
     const before = heard.evidence.length;
-    measuring.tick(tick({ pcrs }));
+    measuring.tick(tick({ pcrs: [0, 10], knownPcrDigest }));
     await until('answered', () => heard.evidence.length > before);
-    return heard.evidence.at(-1)?.pcrValues.length;
+    const { attest, pcrValues } = heard.evidence.at(-1) ?? assert.fail();
+    return { digest: parseQuote(attest).pcrDigest, sent: pcrValues.length };
   };
-  assert.deepEqual([await ask([0, 10]), reads], [2, 1]);
-  assert.deepEqual([await ask([0, 10]), reads], [0, 1]);
+  const { digest, sent } = await ask();
+  assert.deepEqual([sent, reads], [2, 1]);
+  assert.deepEqual([(await ask(digest)).sent, reads], [0, 1]);
+  // An answer may be lost on its way: what counts is what the server says that it holds.
+  assert.deepEqual([(await ask()).sent, reads], [2, 2]);
   chip.extend('sha256', 10, Buffer.alloc(32, 1));
-  assert.deepEqual([await ask([0, 10]), reads], [2, 2]);
-  // Other registers may have the same values, and are others.
-  assert.deepEqual([await ask([1, 11]), reads], [2, 3]);
+  assert.deepEqual([(await ask(digest)).sent, reads], [2, 3]);
 });
 
-test('registers that move at every look leave a quote without values', async (t) => {
+test('of registers that move at every look only those that moved are left out', async (t) => {
   const chip = genuine();
+  chip.extend('sha256', 4, Buffer.alloc(32, 9));
   let quotes = 0;
   const busy: TpmDevice = {
     ...chip,
@@ -91,7 +94,12 @@ test('registers that move at every look leave a quote without values', async (t)
   const { heard, measuring, tick } = begin(t, async () => busy);
   measuring.tick(tick());
   await until('answered', () => heard.evidence.length === 1);
-  assert.deepEqual([quotes, heard.evidence[0]?.pcrValues], [3, []]);
+  const values = await chip.pcrRead({ bank: 'sha256', pcrs: [0, 4] });
+  assert.equal(quotes, 3);
+  assert.deepEqual(
+    heard.evidence[0]?.pcrValues,
+    [0, 4].map((index) => ({ index, value: values.get(index) })),
+  );
 });
 
 test('the evidence of an unchanged host stays below 1 kB on the wire', async (t) => {
@@ -109,7 +117,8 @@ test('the evidence of an unchanged host stays below 1 kB on the wire', async (t)
     { log: LogKind.USERSPACE, offset: 5_000n, knownSha256: new Uint8Array(), maxBytes: 0 },
     { log: LogKind.IMA, offset: 100_000n, knownSha256: new Uint8Array(), maxBytes: 0 },
   ];
-  measuring.tick(tick({ seq: 2n, pcrs, logs }));
+  const knownPcrDigest = parseQuote(heard.evidence[0]?.attest ?? assert.fail()).pcrDigest;
+  measuring.tick(tick({ seq: 2n, pcrs, logs, knownPcrDigest }));
   await until('answered again', () => heard.evidence.length === 2);
   const sizes = heard.evidence.map((evidence) => {
     const message = { case: 'evidence', value: evidenceToWire(evidence) } as const;
@@ -193,28 +202,21 @@ test('one tick is answered at a time, and of those that wait only the newest', a
   assert.deepEqual([heard.evidence.map(({ seq }) => seq), waiting.length], [[1n, 4n], 2]);
 });
 
-test('evidence that comes after its deadline is not sent', async (t) => {
+test('evidence is sent until the time that the tick grants is over, counted from when it came', async (t) => {
   const { device, waiting } = slowChip();
   const { clock, heard, lines, measuring, tick } = begin(t, async () => device);
   measuring.tick(tick());
   await until('under way', () => waiting.length === 1);
-  clock.advance(10_001);
+  clock.advance(10_000);
   waiting[0]?.();
+  await until('answered', () => heard.evidence.length === 1);
+  measuring.tick(tick());
+  await until('under way', () => waiting.length === 2);
+  clock.advance(10_001);
+  waiting[1]?.();
   await until('told', () => warnings(lines).length === 1);
   assert.deepEqual(warnings(lines), [['the evidence for a tick came too late', undefined]]);
-  assert.deepEqual(heard.evidence, []);
-});
-
-test('a server whose clock is an hour off gets its evidence in the usual time', async (t) => {
-  const { device, waiting } = slowChip();
-  const { clock, heard, measuring, tick } = begin(t, async () => device);
-  for (const [at, hours] of [-1, 1].entries()) {
-    measuring.tick(tick({ deadlineUnixMs: BigInt(clock.now() + hours * 3_600_000) }));
-    await until('under way', () => waiting.length === at + 1);
-    clock.advance(29_000);
-    waiting[at]?.();
-    await until('answered', () => heard.evidence.length === at + 1);
-  }
+  assert.equal(heard.evidence.length, 1);
 });
 
 test('a session that is over hears nothing more', async (t) => {

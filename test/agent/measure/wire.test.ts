@@ -16,13 +16,13 @@ type Change = MessageInitShape<typeof TickSchema>;
 const imaWish = { log: LogKind.IMA, offset: 7n, maxBytes: 9 };
 
 function tick(change: Change = {}): Uint8Array {
-  const plain = { seq: 3n, nonce: Buffer.alloc(32), pcrBank: 'sha256', pcrs: [0, 23], deadlineUnixMs: 5n };
+  const plain = { seq: 3n, nonce: Buffer.alloc(32), pcrBank: 'sha256', pcrs: [0, 23], answerWithinMs: 5 };
   return toBinary(TickSchema, create(TickSchema, { ...plain, logs: [imaWish], ...change }));
 }
 
 test('a tick is read into our own words', () => {
   const read = readTick(tick());
-  assert.deepEqual([read.seq, read.deadline, read.selection], [3n, 5, { bank: 'sha256', pcrs: [0, 23] }]);
+  assert.deepEqual([read.seq, read.withinMs, read.selection], [3n, 5, { bank: 'sha256', pcrs: [0, 23] }]);
   const knownSha256 = new Uint8Array();
   assert.deepEqual(read.wishes, [{ log: 'ima-list', offset: 7, knownSha256, maxBytes: 9 }]);
 });

@@ -1,15 +1,24 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
 import { hostSelectors } from '../../../src/server/hosts/selectors.js';
 import { appraiser } from '../../../src/server/measurements/appraiser.js';
 import type { InForce } from '../../../src/server/measurements/contract.js';
 import { formatSelector } from '../../../src/spiffe/selector.js';
+import type { Evidence } from '../../../src/wire/gen/touchmark/attest/v1/tpm_pb.js';
+import { TickSchema } from '../../../src/wire/gen/touchmark/measure/v1/logs_pb.js';
 import { inForce } from '../../fakes/fake-policies.js';
 import { realHost, realPcrs, realPolicy } from '../../fakes/real-host.js';
+import { allRules, goodReferences, resolved } from '../../support/appraisal-factory.js';
 import { sha256 } from '../../support/appraisal-host.js';
 import { measuringWorld } from './world.js';
 
 const enforced = (): InForce => ({ group: inForce().group, policy: realPolicy() });
+
+const withoutUserspaceRule = (): InForce => {
+  const { userspace: _, ...rules } = allRules;
+  return { group: inForce().group, policy: resolved(rules, [goodReferences]) };
+};
 
 async function realWorld() {
   const world = await measuringWorld({ judge: appraiser, config: { pcrs: realPcrs } });
@@ -69,6 +78,49 @@ describe('with the real judge', () => {
       assert.notEqual(world.host(host).state, 'trusted', lie);
       assert.ok(world.host(host).reasons.length > 0, lie);
     }
+  });
+
+  it('a register that no log explains costs nothing, whatever values come with a quote', async () => {
+    await using world = await realWorld();
+    // Somebody measures into PCR 15, and no rule of the policy is about it.
+    world.policies.set(withoutUserspaceRule());
+    const host = realHost();
+    host.chip.extend('sha256', 15, Buffer.alloc(32, 1));
+    const moved = (without: number[]) => ({
+      evidence: (evidence: Evidence) => ({
+        ...evidence,
+        pcrValues: evidence.pcrValues.filter(({ index }) => !without.includes(index)),
+      }),
+    });
+    await world.attest(await host.attesting(moved([10])));
+    assert.equal(world.host(host).state, 'trusted');
+    const session = await world.open(host);
+    for (const without of [[], [10], [10, 11], 'all'] as const) {
+      host.run('/usr/bin/true');
+      session.change = { without };
+      await session.grow();
+      await world.clock.pass(1000, 1000);
+      assert.equal(world.host(host).state, 'trusted', String(without));
+      const kept = await world.measurements.archive.latest(world.host(host).id);
+      assert.equal(Object.keys(kept?.record.pcrValues ?? {}).length, realPcrs.length, String(without));
+    }
+  });
+
+  it('values are asked for until they came, and not again before a register moves', async () => {
+    await using world = await realWorld();
+    const host = realHost();
+    await world.attestHost(host);
+    const session = await world.open(host);
+    const asksFor = async () => {
+      await world.clock.pass(30_000, 1000);
+      const { knownPcrDigest } = fromBinary(TickSchema, session.ticks.at(-1) ?? assert.fail());
+      return knownPcrDigest.length === 0;
+    };
+    assert.equal(await asksFor(), false, 'the attestation brought them');
+    session.change = { without: 'all' };
+    assert.equal(await asksFor(), false);
+    assert.equal(session.over, false);
+    assert.equal(world.host(host).state, 'trusted');
   });
 
   it('what is kept is judged alike by itself', async () => {

@@ -71,9 +71,9 @@ describe('ticks', () => {
     await session.grow();
     const [tick] = session.ticks;
     assert.ok(tick !== undefined);
-    const bytes = toBinary(TickEvidenceSchema, await host.answerTick(tick, { hints: false }));
+    const bytes = toBinary(TickEvidenceSchema, await host.answerTick(tick, { without: 'all' }));
     assert.ok(bytes.length <= 1000, `${bytes.length} bytes`);
-    await session.answer(tick, { hints: false });
+    await session.answer(tick, { without: 'all' });
     assert.equal(session.over, false);
     await world[Symbol.asyncDispose]();
   });

@@ -209,6 +209,8 @@ export type Evidence = Message<"touchmark.attest.v1.Evidence"> & {
   signature: Uint8Array;
 
   /**
+   * Of the registers that did not move while they were quoted.
+   *
    * @generated from field: repeated touchmark.measure.v1.Pcr pcr_values = 4;
    */
   pcrValues: Pcr[];

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file touchmark/measure/v1/logs.proto.
  */
 export const file_touchmark_measure_v1_logs: GenFile = /*@__PURE__*/
-  fileDesc("Ch90b3VjaG1hcmsvbWVhc3VyZS92MS9sb2dzLnByb3RvEhR0b3VjaG1hcmsubWVhc3VyZS52MSJuCgdMb2dXaXNoEioKA2xvZxgBIAEoDjIdLnRvdWNobWFyay5tZWFzdXJlLnYxLkxvZ0tpbmQSDgoGb2Zmc2V0GAIgASgEEhQKDGtub3duX3NoYTI1NhgDIAEoDBIRCgltYXhfYnl0ZXMYBCABKA0ipQEKB0xvZ1BhcnQSKgoDbG9nGAEgASgOMh0udG91Y2htYXJrLm1lYXN1cmUudjEuTG9nS2luZBItCgVzdGF0ZRgCIAEoDjIeLnRvdWNobWFyay5tZWFzdXJlLnYxLkxvZ1N0YXRlEg4KBm9mZnNldBgDIAEoBBIMCgRkYXRhGAQgASgMEhEKCXJlbWFpbmluZxgFIAEoBBIOCgZyZWFzb24YBiABKAkiWwoKTG9nUmVxdWVzdBIqCgNsb2cYASABKA4yHS50b3VjaG1hcmsubWVhc3VyZS52MS5Mb2dLaW5kEg4KBm9mZnNldBgCIAEoBBIRCgltYXhfYnl0ZXMYAyABKA0iIwoDUGNyEg0KBWluZGV4GAEgASgNEg0KBXZhbHVlGAIgASgMIokBCgRUaWNrEgsKA3NlcRgBIAEoBBINCgVub25jZRgCIAEoDBIQCghwY3JfYmFuaxgDIAEoCRIMCgRwY3JzGAQgAygNEisKBGxvZ3MYBSADKAsyHS50b3VjaG1hcmsubWVhc3VyZS52MS5Mb2dXaXNoEhgKEGRlYWRsaW5lX3VuaXhfbXMYBiABKAMimgEKDFRpY2tFdmlkZW5jZRILCgNzZXEYASABKAQSDgoGYXR0ZXN0GAIgASgMEhEKCXNpZ25hdHVyZRgDIAEoDBItCgpwY3JfdmFsdWVzGAQgAygLMhkudG91Y2htYXJrLm1lYXN1cmUudjEuUGNyEisKBGxvZ3MYBSADKAsyHS50b3VjaG1hcmsubWVhc3VyZS52MS5Mb2dQYXJ0Ih0KBkdyb3d0aBITCgtpbWFfZW50cmllcxgBIAEoBCpgCgdMb2dLaW5kEhgKFExPR19LSU5EX1VOU1BFQ0lGSUVEEAASEQoNTE9HX0tJTkRfQk9PVBABEhYKEkxPR19LSU5EX1VTRVJTUEFDRRACEhAKDExPR19LSU5EX0lNQRADKpwBCghMb2dTdGF0ZRIZChVMT0dfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFMT0dfU1RBVEVfUFJFU0VOVBABEhcKE0xPR19TVEFURV9VTkNIQU5HRUQQAhIUChBMT0dfU1RBVEVfQUJTRU5UEAMSGAoUTE9HX1NUQVRFX1VOUkVBREFCTEUQBBIVChFMT0dfU1RBVEVfU0hPUlRFUhAFYgZwcm90bzM");
+  fileDesc("Ch90b3VjaG1hcmsvbWVhc3VyZS92MS9sb2dzLnByb3RvEhR0b3VjaG1hcmsubWVhc3VyZS52MSJuCgdMb2dXaXNoEioKA2xvZxgBIAEoDjIdLnRvdWNobWFyay5tZWFzdXJlLnYxLkxvZ0tpbmQSDgoGb2Zmc2V0GAIgASgEEhQKDGtub3duX3NoYTI1NhgDIAEoDBIRCgltYXhfYnl0ZXMYBCABKA0ipQEKB0xvZ1BhcnQSKgoDbG9nGAEgASgOMh0udG91Y2htYXJrLm1lYXN1cmUudjEuTG9nS2luZBItCgVzdGF0ZRgCIAEoDjIeLnRvdWNobWFyay5tZWFzdXJlLnYxLkxvZ1N0YXRlEg4KBm9mZnNldBgDIAEoBBIMCgRkYXRhGAQgASgMEhEKCXJlbWFpbmluZxgFIAEoBBIOCgZyZWFzb24YBiABKAkiWwoKTG9nUmVxdWVzdBIqCgNsb2cYASABKA4yHS50b3VjaG1hcmsubWVhc3VyZS52MS5Mb2dLaW5kEg4KBm9mZnNldBgCIAEoBBIRCgltYXhfYnl0ZXMYAyABKA0iIwoDUGNyEg0KBWluZGV4GAEgASgNEg0KBXZhbHVlGAIgASgMIqMBCgRUaWNrEgsKA3NlcRgBIAEoBBINCgVub25jZRgCIAEoDBIQCghwY3JfYmFuaxgDIAEoCRIMCgRwY3JzGAQgAygNEisKBGxvZ3MYBSADKAsyHS50b3VjaG1hcmsubWVhc3VyZS52MS5Mb2dXaXNoEhgKEGFuc3dlcl93aXRoaW5fbXMYBiABKA0SGAoQa25vd25fcGNyX2RpZ2VzdBgHIAEoDCKaAQoMVGlja0V2aWRlbmNlEgsKA3NlcRgBIAEoBBIOCgZhdHRlc3QYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgMEi0KCnBjcl92YWx1ZXMYBCADKAsyGS50b3VjaG1hcmsubWVhc3VyZS52MS5QY3ISKwoEbG9ncxgFIAMoCzIdLnRvdWNobWFyay5tZWFzdXJlLnYxLkxvZ1BhcnQiHQoGR3Jvd3RoEhMKC2ltYV9lbnRyaWVzGAEgASgEKmAKB0xvZ0tpbmQSGAoUTE9HX0tJTkRfVU5TUEVDSUZJRUQQABIRCg1MT0dfS0lORF9CT09UEAESFgoSTE9HX0tJTkRfVVNFUlNQQUNFEAISEAoMTE9HX0tJTkRfSU1BEAMqnAEKCExvZ1N0YXRlEhkKFUxPR19TVEFURV9VTlNQRUNJRklFRBAAEhUKEUxPR19TVEFURV9QUkVTRU5UEAESFwoTTE9HX1NUQVRFX1VOQ0hBTkdFRBACEhQKEExPR19TVEFURV9BQlNFTlQQAxIYChRMT0dfU1RBVEVfVU5SRUFEQUJMRRAEEhUKEUxPR19TVEFURV9TSE9SVEVSEAViBnByb3RvMw");
 
 /**
  * What the server wants of one log.
@@ -183,11 +183,18 @@ export type Tick = Message<"touchmark.measure.v1.Tick"> & {
   logs: LogWish[];
 
   /**
-   * Unix milliseconds; later evidence is refused.
+   * Milliseconds from the tick's arrival on, so that no two clocks are compared; later evidence is refused.
    *
-   * @generated from field: int64 deadline_unix_ms = 6;
+   * @generated from field: uint32 answer_within_ms = 6;
    */
-  deadlineUnixMs: bigint;
+  answerWithinMs: number;
+
+  /**
+   * Digest of a quote of these registers whose values the server holds: they need not be sent again. Empty: they are wanted.
+   *
+   * @generated from field: bytes known_pcr_digest = 7;
+   */
+  knownPcrDigest: Uint8Array;
 };
 
 /**
@@ -223,7 +230,7 @@ export type TickEvidence = Message<"touchmark.measure.v1.TickEvidence"> & {
   signature: Uint8Array;
 
   /**
-   * Hints; left out when they are those of the tick before.
+   * Of the registers that did not move while they were quoted; none when the quote has the known digest.
    *
    * @generated from field: repeated touchmark.measure.v1.Pcr pcr_values = 4;
    */
