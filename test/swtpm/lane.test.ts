@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createChip } from '../../src/agent/measure/chip.js';
 import { hasCode } from '../../src/errors.js';
 import { openTpm } from '../../src/host/open-tpm.js';
 import { startSwtpm } from '../../src/host/swtpm.js';
@@ -121,15 +124,30 @@ describe('the lane to the chip', () => {
       codes.add(error.code);
     }
     // A look at a directory needs a thread of the same pool.
-    const { readdir } = await import('node:fs/promises');
-    const pool = await Promise.race([
-      readdir('/'),
-      new Promise<string>((resolve) => setTimeout(resolve, 1000, 'starved')),
-    ]);
-    assert.notEqual(pool, 'starved');
+    assert.equal(await Promise.race([readdir('/').then(() => 'read'), sleep(1000, 'starved')]), 'read');
     assert.deepEqual([...codes].sort(), ['tpm_timeout', 'tpm_unavailable']);
     process.kill(chip.pid, 'SIGCONT');
     await untilWorking(() => tpm.describe());
+  });
+
+  test('does not let a chip that is opened anew each time take all threads, and works once it answers', async (t) => {
+    if (!(await haveSwtpm(t))) return;
+    await using swtpm = await startCopy();
+    await using chip = createChip({
+      ...{ unique, log },
+      open: () => openTpm({ tcti: swtpm.tcti, log, timeoutMs: 150 }),
+    });
+    await chip.use((tpm) => tpm.describe());
+    process.kill(swtpm.pid, 'SIGSTOP');
+    for (let call = 0; call < 8; call += 1) {
+      const error: unknown = await chip.use((tpm) => tpm.describe()).catch((caught) => caught);
+      assert.ok(hasCode(error, 'tpm_timeout', 'tpm_unavailable'), String(error));
+    }
+    assert.equal(await Promise.race([readdir('/').then(() => 'read'), sleep(1000, 'starved')]), 'read');
+    process.kill(swtpm.pid, 'SIGCONT');
+    await untilWorking(() => chip.use((tpm) => tpm.describe()));
+    const { loadedHandles } = await chip.use((tpm) => tpm.describe());
+    assert.deepEqual(loadedHandles, nothingLoaded);
   });
 
   test('names the device that went away', async (t) => {

@@ -40,11 +40,21 @@ export function createChip(options: ChipOptions): Chip {
       options.log.debug('closing the TPM failed', { error: messageOf(error) });
     }
   };
+  const current = (): Promise<TpmDevice> => {
+    if (opened !== undefined) return opened;
+    const opening = options.open();
+    opened = opening;
+    // Whatever the reason: a later one may not have it.
+    opening.catch(() => {
+      if (opened === opening) opened = undefined;
+    });
+    return opening;
+  };
   const use = async <T>(work: (tpm: TpmDevice) => Promise<T>, again = true): Promise<T> => {
-    opened ??= options.open();
-    const device = opened;
+    const device = current();
+    const tpm = await device;
     try {
-      return await work(await device);
+      return await work(tpm);
     } catch (error) {
       const failed = !(error instanceof TouchmarkError) || failures.has(error.code);
       // Another user may have closed it under this one, which is no failure of the chip.

@@ -25,18 +25,18 @@ export interface ConnectionOptions {
 
 interface State {
   context: NativeContext | undefined;
-  /** Threads that sit in a call for which nobody waits any more. */
-  stuck: number;
   closed: boolean;
 }
 
 /** Each stuck call holds one of libuv's four threads: the process needs the others. */
 const MAX_STUCK = 2;
+/** Calls for which nobody waits any more, of all conversations: a new one does not give the threads of an old one back. */
+let stuckCalls = 0;
 const REOPEN_PAUSE_MS = 100;
 
 export function connect(options: ConnectionOptions): TpmConnection {
   const lane = createLane();
-  const state: State = { context: undefined, stuck: 0, closed: false };
+  const state: State = { context: undefined, closed: false };
   return {
     operate: (work) => lane.run(() => attempt(options, state, work, 1)),
     close() {
@@ -74,11 +74,11 @@ async function attempt<T>(
 async function currentContext({ tcti, timeoutMs }: ConnectionOptions, state: State): Promise<NativeContext> {
   if (state.closed)
     throw new TouchmarkError('tpm_unavailable', `the TPM at ${tcti} was closed by this process`);
-  if (state.stuck >= MAX_STUCK) {
-    const message = `the TPM at ${tcti} has not answered ${state.stuck} earlier commands yet`;
+  if (stuckCalls >= MAX_STUCK) {
+    const message = `the TPM at ${tcti} is left alone: ${stuckCalls} earlier commands are not answered yet`;
     throw new TouchmarkError('tpm_unavailable', message);
   }
-  state.context ??= await openContext(tcti, timeoutMs, (settled) => countStuck(state, settled));
+  state.context ??= await openContext(tcti, timeoutMs, countStuck);
   return state.context;
 }
 
@@ -89,38 +89,43 @@ async function finish(
   context: NativeContext,
   scope: OwnedScope,
 ): Promise<void> {
-  if (scope.stuck !== undefined) return abandon(options, state, context, scope, scope.stuck);
-  if (state.context !== context) return scope.free();
-  const failures = await scope.release(options.timeoutMs);
-  if (failures.length === 0) return;
-  options.log.warn('a handle could not be flushed, opening the TPM again', { error: failures[0] });
-  if (failures.some((failure) => failure instanceof LaneTimeout)) state.context = undefined;
-  else await discard(options, state, context);
+  if (scope.stuck === undefined) {
+    if (state.context !== context) return scope.free();
+    const failures = await scope.release(options.timeoutMs);
+    if (failures.length === 0) return;
+    options.log.warn('a handle could not be flushed, opening the TPM again', { error: failures[0] });
+    if (scope.stuck === undefined) return discard(options, state, context);
+  }
+  state.context = undefined;
+  const abandoned = tidy(options, context, scope);
+  abandoned.catch((error) =>
+    options.log.warn('an abandoned TPM conversation could not be closed', { error }),
+  );
+  countStuck(abandoned);
 }
 
-/** Leaves a conversation to the thread that is stuck in it; once that returns, what the operation held is flushed after all. */
-function abandon(
-  options: ConnectionOptions,
-  state: State,
+/**
+ * Leaves a conversation to the thread that is stuck in it; once that returns, what the operation held is flushed after all. While
+ * a thread is inside, nothing else of the conversation may be touched, and the flushing can get stuck as well.
+ */
+async function tidy(
+  { timeoutMs }: ConnectionOptions,
   context: NativeContext,
   scope: OwnedScope,
-  stuck: Promise<unknown>,
-): void {
-  state.context = undefined;
-  const tidy = async () => {
-    await scope.release(options.timeoutMs);
-    await context.close();
-  };
-  const tidied = stuck
-    .then(tidy, tidy)
-    .catch((error) => options.log.warn('an abandoned TPM conversation could not be closed', { error }));
-  countStuck(state, tidied);
+): Promise<void> {
+  let inside: Promise<unknown> | undefined;
+  while (scope.stuck !== inside) {
+    inside = scope.stuck;
+    await inside?.catch(() => {});
+    await scope.release(timeoutMs);
+  }
+  await context.close();
 }
 
-function countStuck(state: State, settled: Promise<unknown>): void {
-  state.stuck += 1;
+function countStuck(settled: Promise<unknown>): void {
+  stuckCalls += 1;
   const over = () => {
-    state.stuck -= 1;
+    stuckCalls -= 1;
   };
   settled.then(over, over);
 }
@@ -132,7 +137,7 @@ async function discard(options: ConnectionOptions, state: State, context: Native
     await within(options.timeoutMs, closing);
   } catch (error) {
     options.log.warn('a TPM conversation could not be closed', { error });
-    if (error instanceof LaneTimeout) countStuck(state, closing);
+    if (error instanceof LaneTimeout) countStuck(closing);
   }
 }
 

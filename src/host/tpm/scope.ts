@@ -38,7 +38,7 @@ export interface TpmScope {
 }
 
 export interface OwnedScope extends TpmScope {
-  /** The call that nobody waits for any more, if one ran into its time-out. */
+  /** The last call that nobody waits for any more, if any ran into its time-out. */
   readonly stuck: Promise<unknown> | undefined;
   /** Flushes and frees all. @returns what could not be flushed */
   release(limitMs: number): Promise<unknown[]>;
@@ -60,9 +60,12 @@ export function openScope(context: NativeContext, timeoutMs: number, backOffMs =
   let stuck: Promise<unknown> | undefined;
 
   async function once<N extends EsysName>(name: N, args: CallArguments<N>): Promise<number> {
-    const running = esys.later(name, ...withContext<N>(address, args));
+    return waited(timeoutMs, esys.later(name, ...withContext<N>(address, args)));
+  }
+
+  async function waited(limitMs: number, running: Promise<number>): Promise<number> {
     try {
-      return await within(timeoutMs, running);
+      return await within(limitMs, running);
     } catch (error) {
       if (error instanceof LaneTimeout) stuck = running;
       throw error;
@@ -89,7 +92,7 @@ export function openScope(context: NativeContext, timeoutMs: number, backOffMs =
       return slot;
     },
     read: readOutput,
-    release: (limitMs) => release(context, held, limitMs),
+    release: (limitMs) => release(context, held, (running) => waited(limitMs, running)),
     free: () => freeOutputs(context, held),
   };
 }
@@ -133,12 +136,14 @@ function readOutput(type: MuType, output: Buffer): Uint8Array {
   return marshal(type, address);
 }
 
-async function release(context: NativeContext, held: Held, limitMs: number): Promise<unknown[]> {
+type Waited = (running: Promise<number>) => Promise<number>;
+
+async function release(context: NativeContext, held: Held, waited: Waited): Promise<unknown[]> {
   const failures: unknown[] = [];
   for (const { memory: slot, close } of held.handles.splice(0).reverse()) {
     if (slot.readUInt32LE(0) === ESYS_TR_NONE) continue;
     try {
-      const code = await closeHandle(context, slot, close, limitMs);
+      const code = await closeHandle(context, slot, close, waited);
       if (code !== 0) throw new TpmCallError(close, code);
     } catch (error) {
       failures.push(error);
@@ -161,8 +166,8 @@ async function closeHandle(
   { esys, address }: NativeContext,
   slot: Buffer,
   close: Held['handles'][number]['close'],
-  limitMs: number,
+  waited: Waited,
 ): Promise<number> {
   if (close === 'Esys_TR_Close') return esys.now(close, address, slot);
-  return within(limitMs, esys.later(close, address, slot.readUInt32LE(0)));
+  return waited(esys.later(close, address, slot.readUInt32LE(0)));
 }

@@ -104,8 +104,10 @@ describe('one operation on the chip', () => {
     const scope = openScope(chip, 1000);
     await startSession(scope).call;
     await startSession(scope).call;
+    assert.equal(scope.stuck, undefined);
     const failures = await scope.release(10);
     assert.equal(failures.length, 1);
+    assert.equal(await scope.stuck, 0);
     assert.ok(failures[0] instanceof LaneTimeout);
   });
 });
