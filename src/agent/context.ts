@@ -11,7 +11,7 @@ import type { Logger } from '../log.js';
 import { createIdentityStore, type FedIdentityStore } from './identities/identity-store.js';
 import { waitFor } from './latest.js';
 import { type LoopDeps, runLoops } from './loops.js';
-import { createMeasurer, type Measurer } from './measure/measurer.js';
+import type { Measurer } from './measure/measurer.js';
 import { SessionMeasurement } from './measure/ticks.js';
 import { attestNode } from './node/attest-node.js';
 import { createKeeper, type NodeSvidKeeper } from './node/keeper.js';
@@ -84,7 +84,7 @@ async function build(
   disposal.defer(() => store[Symbol.dispose]());
   disposal.defer(followStatus(store, (line) => notifier.status(line)));
   disposal.use(await deps.serveWorkloads({ config, store, log, clock }));
-  const measurer = createMeasurer(disposal.use(openMeasurements(config.measurement)));
+  const measurer = disposal.use(openMeasurements(config.measurement));
   const readSecret = secretReader(deps.environment);
   const attestor = disposal.use(createNodeAttestor({ ...deps, config, readSecret, measurer }));
   const keeper = makeKeeper(config, deps, { trust, connection, store, attestor });

@@ -1,4 +1,4 @@
-import { createMeasurer, type Measurer } from '../../src/agent/measure/measurer.js';
+import type { Measurer } from '../../src/agent/measure/measurer.js';
 import type { MeasuredLog } from '../../src/attest/logs.js';
 import { cut, viewOf } from '../../src/host/measurements/view.js';
 
@@ -18,7 +18,8 @@ export function fakeMeasurer(): FakeMeasurer {
   const logs = new Map<MeasuredLog, Uint8Array>();
   const counts = { snapshots: 0, looks: 0 };
   const host: { entries: number | undefined } = { entries: undefined };
-  const measurer = createMeasurer({
+  return {
+    logs,
     snapshot() {
       counts.snapshots += 1;
       return {
@@ -33,16 +34,6 @@ export function fakeMeasurer(): FakeMeasurer {
     async imaCount() {
       counts.looks += 1;
       return host.entries;
-    },
-    async [Symbol.asyncDispose]() {},
-  });
-  return {
-    logs,
-    imaCount: () => measurer.imaCount(),
-    beforeQuote: () => measurer.beforeQuote(),
-    snapshot: () => measurer.snapshot(),
-    get covered() {
-      return measurer.covered;
     },
     get entries() {
       return host.entries;

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { createChip } from '../../src/agent/measure/chip.js';
-import { createMeasurer } from '../../src/agent/measure/measurer.js';
 import { SessionMeasurement, type TickEvidence } from '../../src/agent/measure/ticks.js';
 import { attestationKeyUnique, tickExtraData } from '../../src/attest/transcript.js';
 import { systemClock } from '../../src/clock.js';
@@ -37,9 +36,6 @@ async function begin(t: TestContext) {
   t.after(() => chip[Symbol.asyncDispose]());
   const measurements = openMeasurements(measurement);
   t.after(() => measurements[Symbol.asyncDispose]());
-  const measurer = createMeasurer(measurements);
-  // As the attestation before the session did.
-  await measurer.beforeQuote();
   const answers: TickEvidence[] = [];
   const growths: number[] = [];
   const stream = {
@@ -47,7 +43,7 @@ async function begin(t: TestContext) {
     logPart: () => assert.fail('nothing was asked for'),
     growth: (entries: number) => growths.push(entries),
   };
-  const measuring = new SessionMeasurement({ clock: systemClock, log, chip, measurer }, stream);
+  const measuring = new SessionMeasurement({ clock: systemClock, log, chip, measurer: measurements }, stream);
   t.after(() => measuring[Symbol.dispose]());
   const ak = parsePublic(await chip.use((tpm) => tpm.attestationKey(unique)));
   const ask = async (userspace = 0, ima = 0, knownSha256 = new Uint8Array()) => {

@@ -3,18 +3,25 @@ import type { Measurer } from './measurer.js';
 
 /** The kernel tells nobody when it measures something, so its count is looked at. */
 export const LOOK_MS = 200;
-export const ANNOUNCE_MS = 1_000;
+/** Looks between two announcements: a second. Counted, because a clock can be set back. */
+const PAUSE = 5;
+/** After a tick that could not be answered: the chip gets some peace. */
+const PAUSE_AFTER_FAILURE = 25;
 
 /**
- * Announces that the kernel's list holds more than the last evidence covers: at most once a second, and each length once. Looks
- * for as long as it is not disposed, and not at all where the kernel keeps no list.
+ * Announces that the kernel's list holds more than the evidence of this session covers: at most once a second, and each length
+ * once, unless the tick that it led to came to nothing. Looks for as long as it is not disposed, and not at all where the kernel
+ * keeps no list.
  */
 export class GrowthWatch implements Disposable {
   readonly #clock: Clock;
   readonly #measurer: Measurer;
   readonly #announce: (imaEntries: number) => void;
-  #announced = 0;
-  #announcedAt = Number.NEGATIVE_INFINITY;
+  /** Entries that were sent or announced. */
+  #told = 0;
+  #covered = 0;
+  #pause = 0;
+  #listed = false;
   #cancel = () => {};
   #over = false;
 
@@ -25,6 +32,18 @@ export class GrowthWatch implements Disposable {
     void this.#look();
   }
 
+  /** Evidence is on its way that holds this many entries for certain. */
+  covers(entries = 0): void {
+    this.#covered = entries;
+    this.#told = Math.max(this.#told, entries);
+  }
+
+  /** Evidence was asked for and did not go out: what it would have covered is news still. */
+  missed(): void {
+    this.#told = this.#covered;
+    this.#pause = PAUSE_AFTER_FAILURE;
+  }
+
   [Symbol.dispose](): void {
     this.#over = true;
     this.#cancel();
@@ -32,13 +51,12 @@ export class GrowthWatch implements Disposable {
 
   async #look(): Promise<void> {
     const entries = await this.#measurer.imaCount();
-    if (this.#over || entries === undefined) return;
-    const now = this.#clock.now();
-    const covered = this.#measurer.covered ?? 0;
-    const due = now - this.#announcedAt >= ANNOUNCE_MS;
-    if (due && entries > covered && entries > this.#announced) {
-      this.#announced = entries;
-      this.#announcedAt = now;
+    this.#listed ||= entries !== undefined;
+    if (this.#over || !this.#listed) return;
+    if (this.#pause > 0) this.#pause -= 1;
+    if (entries !== undefined && entries > this.#told && this.#pause === 0) {
+      this.#told = entries;
+      this.#pause = PAUSE;
       this.#announce(entries);
     }
     this.#cancel = this.#clock.after(LOOK_MS, () => void this.#look());

@@ -1,34 +1,11 @@
 import type { LogWish, SentLogPart } from '../../attest/logs.js';
 import type { LogSnapshot, Measurements } from '../../host/measurements/contract.js';
 
-/** What is done with the logs of this host, by attestations and ticks alike. */
-export interface Measurer {
-  /** Entries of the kernel's list now; undefined where it keeps none. */
-  imaCount(): Promise<number | undefined>;
-  /** Entries that the evidence taken last covers for certain; undefined before the first. */
-  readonly covered: number | undefined;
-  /** To be called before a quote: what the list has now is in every list that is read after it. */
-  beforeQuote(): Promise<void>;
-  /** To be called after the quote. */
-  snapshot(): LogSnapshot;
-}
+/** The logs of this host, for attestations and ticks alike. */
+export type Measurer = Pick<Measurements, 'imaCount' | 'snapshot'>;
 
 /** Log bytes that travel beside a quote: the rest is asked for, so that no message is large. */
 export const INLINE_BYTES = 192 * 1024;
-
-export function createMeasurer(measurements: Measurements): Measurer {
-  let covered: number | undefined;
-  return {
-    imaCount: () => measurements.imaCount(),
-    get covered() {
-      return covered;
-    },
-    async beforeQuote() {
-      covered = await measurements.imaCount();
-    },
-    snapshot: () => measurements.snapshot(),
-  };
-}
 
 /** Of each log what is wanted, as far as it fits beside a quote. */
 export async function inlineParts(snapshot: LogSnapshot, wishes: readonly LogWish[]): Promise<SentLogPart[]> {

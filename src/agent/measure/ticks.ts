@@ -113,6 +113,7 @@ export class SessionMeasurement implements Disposable {
       try {
         await this.#answer(next);
       } catch (error) {
+        this.#growth.missed();
         this.#deps.log.warn('no evidence for a tick', { error: messageOf(error), code: codeOf(error) });
       }
     }
@@ -128,18 +129,21 @@ export class SessionMeasurement implements Disposable {
   async #answer({ bytes, at }: Received): Promise<void> {
     const { chip, measurer, clock, log } = this.#deps;
     const { seq, nonce, selection, wishes, withinMs, knownDigest } = readTick(bytes);
-    await measurer.beforeQuote();
+    // What the list has before the quote is in every list that is read after it.
+    const entries = await measurer.imaCount();
     const request = { unique: chip.unique, extraData: tickExtraData(nonce, bytes), selection };
     const { quote, values } = await chip.use((tpm) => quoteWithValues(tpm, request, knownDigest));
     this.#snapshot = measurer.snapshot();
     const logs = await inlineParts(this.#snapshot, wishes);
     if (this.#over) return;
     if (clock.now() > at + withinMs) {
+      this.#growth.missed();
       log.warn('the evidence for a tick came too late', { seq });
       return;
     }
     const { attest, signature } = quote;
     this.#stream.evidence({ seq, attest, signature, pcrValues: orderedValues(values), logs });
+    this.#growth.covers(entries);
   }
 }
 

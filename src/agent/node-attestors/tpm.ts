@@ -126,7 +126,6 @@ async function answer(
   { keys, challenge, wishes, hash }: Question,
 ): Promise<Answer & { readonly snapshot: LogSnapshot }> {
   const { unique } = chip;
-  await measurer.beforeQuote();
   const { credentials, quoted } = await chip.use(async (tpm) => {
     const selection: PcrSelection = { bank: challenge.pcrBank as PcrBank, pcrs: challenge.pcrs };
     const extraData = quoteExtraData(challenge.nonce, hash);

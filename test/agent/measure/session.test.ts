@@ -18,7 +18,6 @@ test('a session of a chip says that it can be measured, answers ticks and tells 
   const measure = (stream: ConstructorParameters<typeof SessionMeasurement>[1]) =>
     new SessionMeasurement({ clock, log, chip, measurer }, stream);
   measurer.entries = 10;
-  await measurer.beforeQuote();
   measurer.logs.set('ima-list', Buffer.from('list'));
   const { signal } = new AbortController();
   const running = runSession(server.dial(undefined).api, { ...deps, measure }, signal, nothing);
@@ -33,8 +32,8 @@ test('a session of a chip says that it can be measured, answers ticks and tells 
   await until('a part', () => session.logParts.length === 1);
   assert.equal(Buffer.from(session.logParts[0]?.data ?? []).toString(), 'is');
   measurer.entries = 11;
-  await clock.pass(400, 200);
-  assert.deepEqual([session.growths, session.failures], [[11], []]);
+  await clock.pass(1_000, 200);
+  assert.deepEqual([session.growths, session.failures], [[10, 11], []]);
   session.end();
   await running;
   const { looks } = measurer;

@@ -17,10 +17,15 @@ export const unique = Buffer.alloc(32, 7);
 export const nonce = Buffer.alloc(32, 9);
 
 /** What a session heard, and everything behind it that a test may move. */
-export function begin(t: { after(task: () => void): void }, open?: () => Promise<TpmDevice>) {
+export function begin(
+  t: { after(task: () => void): void },
+  open?: () => Promise<TpmDevice>,
+  entries?: number,
+) {
   const clock = manualClock();
   const tpm = genuine();
   const measurer = fakeMeasurer();
+  measurer.entries = entries;
   const lines: Record<string, unknown>[] = [];
   const write = (line: string) => void lines.push(JSON.parse(line));
   const log = createLogger({ format: 'json', write, clock, journal: false }, 'debug');

@@ -118,13 +118,11 @@ test('the logs that the server asks for are read after the quote, the rest of th
   const chip = genuine();
   const measurer = fakeMeasurer();
   measurer.logs.set('ima-list', Buffer.from('before '));
-  measurer.entries = 1;
   const growing = {
     ...chip,
     // Something is measured while the chip quotes.
     quote: (...asked: Parameters<typeof chip.quote>) => {
       measurer.logs.set('ima-list', Buffer.concat([Buffer.from('before after '), Buffer.alloc(300_000)]));
-      measurer.entries = 2;
       return chip.quote(...asked);
     },
   };
@@ -143,8 +141,6 @@ test('the logs that the server asks for are read after the quote, the rest of th
   assert.deepEqual([boot.state, boot.reason], [LogState.ABSENT, 'no boot-log']);
   assert.equal(Buffer.from(ima.data.subarray(0, 13)).toString(), 'before after ');
   assert.equal(ima.data.length + Number(ima.remaining), 300_013);
-  // What came after this moment may be missing from it.
-  assert.equal(measurer.covered, 1);
   const request = { log: LogKind.IMA, offset: BigInt(ima.data.length) };
   const bytes = toBinary(LogRequestSchema, create(LogRequestSchema, request));
   const more = await attempt.answer(bytes, connection);
