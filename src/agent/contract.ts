@@ -16,6 +16,17 @@ export interface X509Identity {
   readonly expiresAt: number;
 }
 
+/** Why an SVID of an entry could not be had. */
+export interface SigningFailure {
+  /** Unix milliseconds. */
+  readonly at: number;
+  readonly code: string;
+  /** For operators: it can be the server's own words. */
+  readonly message: string;
+  /** For anybody. */
+  readonly kind: string;
+}
+
 export interface Reason {
   readonly code: string;
   readonly message: string;
@@ -62,6 +73,8 @@ export interface IdentityStore {
   matching(selectors: readonly Selector[]): readonly Entry[];
   /** The SVID that is held for an entry, if it is held and not expired. */
   x509(entryId: string): X509Identity | undefined;
+  /** What is known of an entry's SVID, for people: to look at it is no use of it. */
+  look(entryId: string): { readonly identity?: X509Identity; readonly failure?: SigningFailure };
   /**
    * Makes sure that each of these entries has an SVID, signing what is missing; resolves when all are held or
    * rejects with `svid_unavailable`. Marks them as in use, so that they are renewed ahead of time.

@@ -9,6 +9,7 @@ import type { EntriesMessage, ServerApi } from '../server/api.js';
 import { withDeadline } from '../signals.js';
 import { Announcer } from './announcer.js';
 import { createEntrySet } from './entry-set.js';
+import { Failures } from './failures.js';
 import { JwtCache } from './jwt-cache.js';
 import { checkReceivedSvid } from './received-svid.js';
 import { X509Cache, type X509CacheDeps } from './x509-cache.js';
@@ -63,6 +64,7 @@ class HeldIdentities implements FedIdentityStore {
   readonly #ended = new AbortController();
   readonly #announcer = new Announcer();
   readonly #entries = createEntrySet();
+  readonly #failures: Failures;
   readonly #x509: X509Cache;
   readonly #jwt: JwtCache;
   #status = initialStatus;
@@ -72,6 +74,7 @@ class HeldIdentities implements FedIdentityStore {
 
   constructor(deps: IdentityStoreDeps) {
     this.#deps = deps;
+    this.#failures = new Failures(deps.clock);
     this.#x509 = new X509Cache(this.#x509Deps());
     this.#jwt = new JwtCache({
       clock: deps.clock,
@@ -113,12 +116,22 @@ class HeldIdentities implements FedIdentityStore {
     return this.#x509.get(entryId);
   }
 
+  look(entryId: string): ReturnType<IdentityStore['look']> {
+    const identity = this.#x509.look(entryId);
+    const failure = this.#failures.get(entryId);
+    return { ...(identity && { identity }), ...(failure && { failure }) };
+  }
+
   ensureX509(wanted: readonly Entry[], signal: AbortSignal): Promise<void> {
     return this.#x509.ensure(wanted, signal);
   }
 
   async jwt(entry: Entry, audience: readonly string[], signal: AbortSignal): Promise<JwtIdentity> {
-    const identity = await this.#jwt.get(entry, audience, signal);
+    const identity = await this.#jwt.get(entry, audience, signal).catch((error: Error) => {
+      if (error.cause !== undefined && this.#entries.get(entry.id))
+        this.#failures.note(entry.id, error.cause);
+      throw error;
+    });
     // Signing takes a while: the entry may have gone, or become another identity's, in the meantime.
     if (this.#entries.get(entry.id)?.spiffeId === identity.id) return identity;
     throw new TouchmarkError('svid_unavailable', `entry ${JSON.stringify(entry.id)} is not this node's`);
@@ -133,8 +146,10 @@ class HeldIdentities implements FedIdentityStore {
     if (!message.full && repeated) return;
     const change = this.#entries.apply(message);
     this.#held = { revision: message.revision, epoch: message.epoch };
-    for (const id of change.removed) this.#jwt.removeEntry(id);
-    for (const { id } of change.changed) this.#jwt.removeEntry(id);
+    for (const id of [...change.removed, ...change.changed.map((entry) => entry.id)]) {
+      this.#jwt.removeEntry(id);
+      this.#failures.forget(id);
+    }
     this.#x509.entriesChanged(change);
     if (change.added.length + change.changed.length + change.removed.length > 0) this.#changed();
   }
@@ -165,6 +180,7 @@ class HeldIdentities implements FedIdentityStore {
   }
 
   retryNow(): void {
+    this.#failures.serverBack();
     this.#x509.retryNow();
   }
 
@@ -178,6 +194,7 @@ class HeldIdentities implements FedIdentityStore {
     this.#entries.clear();
     this.#x509.clear();
     this.#jwt.clear();
+    this.#failures.clear();
   }
 
   #changed(): void {
@@ -198,6 +215,7 @@ class HeldIdentities implements FedIdentityStore {
       random,
       softLimit: x509SoftLimit,
       signal: this.#ended.signal,
+      failures: this.#failures,
       sign: (requests) => this.#timed((signal) => server().signX509(requests, signal)),
       makeKey: () => generateKey(keyType),
       entry: (id) => this.#entries.get(id),

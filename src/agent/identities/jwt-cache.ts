@@ -1,8 +1,9 @@
 import { type Clock, unixSeconds } from '../../clock.js';
-import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
+import { hasCode, TouchmarkError } from '../../errors.js';
 import type { Bundle } from '../../spiffe/bundle.js';
 import type { Entry } from '../../spiffe/entry.js';
 import type { JwtIdentity } from '../contract.js';
+import { kindOf } from './failures.js';
 import { checkReceivedJwt } from './received-jwt.js';
 import { TokenShelf } from './token-shelf.js';
 
@@ -48,7 +49,7 @@ export class JwtCache {
       const rest = hasCode(error, 'server_away') ? this.#shelf.find(key, entry) : undefined;
       if (rest !== undefined) return rest.identity;
       if (hasCode(error, 'svid_unavailable')) throw error;
-      throw unavailable(entry, messageOf(error), error);
+      throw unavailable(entry, kindOf(error), error);
     }
   }
 

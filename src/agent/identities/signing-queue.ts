@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { TouchmarkError } from '../../errors.js';
-import type { Entry } from '../../spiffe/entry.js';
+import { type Entry, measuredDigests } from '../../spiffe/entry.js';
 import { buildCsr } from '../../x509/csr.js';
 import type { SignRequest, SignResult } from '../server/api.js';
 
@@ -20,8 +20,13 @@ export interface SigningQueueDeps {
 /** BatchNewX509SVID takes no more in SPIRE's limits without being slowed down. */
 const MOST_PER_CALL = 100;
 const MOST_CALLS = 4;
+/** Of these at most so many for measured binaries: the server may wait for evidence before it signs. */
+const MOST_MEASURED_CALLS = 2;
 
-/** Turns wishes for SVIDs into few large calls: what is asked for within one turn of the event loop travels together. */
+/**
+ * Turns wishes for SVIDs into few large calls: what is asked for within one turn of the event loop travels together, except
+ * that measured binaries, which can take seconds, hold up nobody else.
+ */
 export class SigningQueue {
   readonly #deps: SigningQueueDeps;
   readonly #urgent = new Map<string, Entry>();
@@ -29,6 +34,7 @@ export class SigningQueue {
   /** Revisions that are being signed, by entry. */
   readonly #inFlight = new Map<string, number>();
   #calls = 0;
+  #measuredCalls = 0;
   #pumping = false;
   #generation = 0;
 
@@ -38,7 +44,7 @@ export class SigningQueue {
 
   /** Waiting and in flight. */
   get size(): number {
-    return this.#waiting + this.#inFlight.size;
+    return this.#urgent.size + this.#ordinary.size + this.#inFlight.size;
   }
 
   /** A wish for an entry that is queued, or that is being signed at this revision, joins it. */
@@ -66,26 +72,30 @@ export class SigningQueue {
     this.#inFlight.clear();
   }
 
-  get #waiting(): number {
-    return this.#urgent.size + this.#ordinary.size;
-  }
-
   #pumpSoon(): void {
     if (this.#pumping) return;
     this.#pumping = true;
     queueMicrotask(() => {
       this.#pumping = false;
-      while (this.#calls < MOST_CALLS && this.#waiting > 0 && !this.#deps.signal.aborted) {
-        void this.#run(this.#takeBatch());
-      }
+      for (const measured of [true, false]) this.#pump(measured);
     });
   }
 
-  #takeBatch(): Entry[] {
+  #pump(measured: boolean): void {
+    while (this.#calls < MOST_CALLS && !this.#deps.signal.aborted) {
+      if (measured && this.#measuredCalls === MOST_MEASURED_CALLS) return;
+      const batch = this.#takeBatch(measured);
+      if (batch.length === 0) return;
+      void this.#run(batch, measured ? 1 : 0);
+    }
+  }
+
+  #takeBatch(measured: boolean): Entry[] {
     const batch: Entry[] = [];
     for (const waiting of [this.#urgent, this.#ordinary]) {
       for (const [id, entry] of waiting) {
         if (batch.length === MOST_PER_CALL) return batch;
+        if (isMeasured(entry) !== measured) continue;
         waiting.delete(id);
         this.#inFlight.set(id, entry.revisionNumber);
         batch.push(entry);
@@ -94,11 +104,13 @@ export class SigningQueue {
     return batch;
   }
 
-  async #run(batch: readonly Entry[]): Promise<void> {
+  async #run(batch: readonly Entry[], measured: 0 | 1): Promise<void> {
     this.#calls += 1;
+    this.#measuredCalls += measured;
     const begun = this.#generation;
     const outcomes = await signBatch(this.#deps, batch);
     this.#calls -= 1;
+    this.#measuredCalls -= measured;
     this.#pumpSoon();
     if (begun !== this.#generation) return;
     for (const { id, revisionNumber } of batch) {
@@ -106,6 +118,10 @@ export class SigningQueue {
     }
     for (const outcome of outcomes) this.#deps.done(outcome);
   }
+}
+
+function isMeasured(entry: Entry): boolean {
+  return measuredDigests(entry).length > 0;
 }
 
 interface Prepared {

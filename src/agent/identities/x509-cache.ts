@@ -30,10 +30,16 @@ export class X509Cache {
   }
 
   get(entryId: string): X509Identity | undefined {
+    const identity = this.look(entryId);
     const slot = this.#slots.get(entryId);
-    if (slot === undefined || endOf(slot) <= this.#deps.clock.now()) return undefined;
-    slot.usedAt = this.#deps.clock.now();
-    return slot.held?.identity;
+    if (identity !== undefined && slot !== undefined) slot.usedAt = this.#deps.clock.now();
+    return identity;
+  }
+
+  /** Marks nothing as used. */
+  look(entryId: string): X509Identity | undefined {
+    const slot = this.#slots.get(entryId);
+    return slot !== undefined && endOf(slot) > this.#deps.clock.now() ? slot.held?.identity : undefined;
   }
 
   /** @throws TouchmarkError `svid_unavailable` when one of them could not be had */
@@ -89,6 +95,7 @@ export class X509Cache {
       this.#renewal.plan(slot);
       return;
     }
+    slot.readers.add(signal);
     const held = slot.waiters.wait(signal);
     this.#renewal.request(slot, entry);
     this.#dropSurplus();

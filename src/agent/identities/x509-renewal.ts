@@ -1,12 +1,13 @@
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../clock.js';
-import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
+import { hasCode, TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { type Entry, mayPrefetch } from '../../spiffe/entry.js';
 import { exportPkcs8 } from '../../x509/keys.js';
 import { backoffMs, renewalTime } from '../backoff.js';
 import type { SignRequest, SignResult } from '../server/api.js';
 import { DueQueue } from './due-queue.js';
+import { type Failures, kindOf } from './failures.js';
 import type { ReceivedSvid } from './received-svid.js';
 import { type Signed, SigningQueue } from './signing-queue.js';
 import { endOf, inUse, type Slot, type Slots } from './x509-slots.js';
@@ -25,6 +26,7 @@ export interface RenewalDeps {
   entry(id: string): Entry | undefined;
   /** After an SVID appeared, changed or went. */
   changed(): void;
+  readonly failures: Failures;
   readonly signal: AbortSignal;
   readonly random: () => number;
 }
@@ -125,7 +127,7 @@ export class X509Renewal {
   }
 
   #hold(slot: Slot, entry: Entry, key: KeyObject, svid: ReceivedSvid): void {
-    const { clock, random } = this.#deps;
+    const { clock, random, failures } = this.#deps;
     const { chain, notBefore, expiresAt, authority } = svid;
     const identity = { entry, chain, key: exportPkcs8(key), notBefore, expiresAt };
     slot.usedBefore = slot.held !== undefined && slot.usedAt >= slot.held.issuedAt;
@@ -133,13 +135,16 @@ export class X509Renewal {
     slot.rotateAt = renewalTime(clock.now(), expiresAt, random);
     slot.retryAt = 0;
     slot.failures = 0;
+    slot.readers.clear();
+    failures.forget(entry.id);
   }
 
   #fail(slot: Slot, entry: Entry, error: unknown): void {
-    const { clock, random, log } = this.#deps;
+    const { clock, random, log, failures } = this.#deps;
+    failures.note(entry.id, error);
     slot.retryAt = clock.now() + backoffMs(RETRY, slot.failures, random);
     slot.failures += 1;
-    const message = `no X.509-SVID for ${entry.spiffeId}: ${messageOf(error)}`;
+    const message = `no X.509-SVID for ${entry.spiffeId}: ${kindOf(error)}`;
     const level = hasCode(error, 'server_away') ? 'debug' : 'warn';
     log[level]('an X.509-SVID could not be had', { entry: entry.id, error });
     slot.waiters.reject(new TouchmarkError('svid_unavailable', message, { cause: error }));

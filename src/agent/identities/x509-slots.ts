@@ -23,13 +23,18 @@ export interface Slot {
   /** The SVID before this one was in use when it was replaced. */
   usedBefore: boolean;
   readonly waiters: Waiters;
+  /** Who asked while none was held, until their signals fire: a stream that shows other identities takes this one later. */
+  readonly readers: Set<AbortSignal>;
 }
 
-/** After a renewal its readers get this long to come back for the new SVID before it counts as unused. */
+/** Readers get this long to come back, after a renewal or a refusal, before the SVID counts as unused. */
 const READERS_RETURN_MS = 60_000;
 
 export function inUse(slot: Slot, now: number): boolean {
-  if (slot.held === undefined) return slot.usedAt > 0;
+  if (slot.held === undefined) {
+    for (const signal of slot.readers) if (signal.aborted) slot.readers.delete(signal);
+    return slot.readers.size > 0 || now - slot.usedAt < READERS_RETURN_MS;
+  }
   if (slot.usedAt >= slot.held.issuedAt) return true;
   return slot.usedBefore && now - slot.held.issuedAt < READERS_RETURN_MS;
 }
@@ -103,5 +108,6 @@ function emptySlot(entryId: string): Slot & { wanted: boolean } {
     usedAt: 0,
     usedBefore: false,
     waiters: new Waiters(),
+    readers: new Set(),
   };
 }

@@ -20,7 +20,7 @@ export function debugService(
   return {
     async getInfo() {
       const { id, svidExpiresAt, lastContact } = store.status;
-      const held = [...store.entries().keys()].filter((entry) => store.x509(entry)).length;
+      const held = [...store.entries().keys()].filter((entry) => store.look(entry).identity).length;
       return create(GetInfoResponseSchema, {
         uptime: Math.floor((clock.now() - startedAt) / 1000),
         lastSyncSuccess: BigInt(Math.floor(lastContact / 1000)),

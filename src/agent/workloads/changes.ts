@@ -4,8 +4,10 @@
  */
 export interface Turns extends AsyncIterable<void> {
   stir(): void;
-  /** The reader's next turn throws this. */
+  /** The reader's next turn throws this, and so does what it waits for by `unlessFailed`. */
   fail(error: Error): void;
+  /** Waits for work only for as long as nothing failed; the work goes on for nobody. */
+  unlessFailed<T>(work: Promise<T>): Promise<T>;
 }
 
 /** @param signal the turns throw its reason once it fires: they never just end */
@@ -13,6 +15,7 @@ export function createTurns(signal: AbortSignal): Turns {
   let pending = true;
   let failure: Error | undefined;
   let wake = () => {};
+  let interrupt: (error: Error) => void = () => {};
   async function* turns(): AsyncGenerator<void> {
     const onAbort = () => wake();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -41,7 +44,14 @@ export function createTurns(signal: AbortSignal): Turns {
     fail(error) {
       failure = error;
       wake();
+      interrupt(error);
     },
+    unlessFailed: (work) =>
+      new Promise((resolve, reject) => {
+        interrupt = reject;
+        if (failure !== undefined) reject(failure);
+        work.then(resolve, reject);
+      }),
     [Symbol.asyncIterator]: turns,
   };
 }

@@ -39,6 +39,7 @@ export function x509Updates(
   signal: AbortSignal,
 ): AsyncGenerator<X509Update> {
   const view: View<X509Update> = {
+    ready: () => readyBundles(deps.store),
     peek: (attestation) => peekX509(deps, attestation),
     build: (attestation, first) => buildX509(deps, attestation, first, signal),
     visible: (update) => [
@@ -58,6 +59,7 @@ export function bundleUpdates(
   kind: 'x509' | 'jwt',
 ): AsyncGenerator<BundleUpdate> {
   const view: View<BundleUpdate> = {
+    ready: () => readyBundles(deps.store),
     peek: (attestation) => (mayVerify(deps, attestation) ? bundlesFor(deps, attestation) : undefined),
     build: async (attestation) => bundlesFor(deps, attestation),
     visible: (update) =>

@@ -100,7 +100,7 @@ function causeOf(
   entries: readonly Entry[],
 ): Finding {
   const { store } = deps;
-  const { phase, connected } = store.status;
+  const { phase } = store.status;
   if (phase !== 'serving') return { cause: Cause.NODE, message: nodeMessage(deps) };
   if (entries.length === 0) {
     const failed = attestation.attestors.filter((attestor) => attestor.failed).map(({ name }) => name);
@@ -114,11 +114,28 @@ function causeOf(
     return { cause: Cause.ATTESTOR, message };
   }
   const note = interpreterNote(program, entries);
-  if (entries.some((entry) => store.x509(entry.id)))
+  if (entries.some(({ id }) => store.look(id).identity))
     return { cause: Cause.NONE, message: `an identity is issued${note}` };
-  if (connected) {
-    return { cause: Cause.NONE, message: `an entry matches; its SVID is signed when it is asked for${note}` };
+  return signingFinding(deps, entries, note);
+}
+
+/** None is held: because nobody asked yet, or because signing failed. */
+function signingFinding({ store, everything }: Explaining, entries: readonly Entry[], note: string): Finding {
+  const { connected } = store.status;
+  const failure = entries
+    .flatMap(({ id }) => store.look(id).failure ?? [])
+    .find(({ code }) => connected || code !== 'server_away');
+  if (failure !== undefined && everything) {
+    const { at, code, message } = failure;
+    const when = new Date(at).toISOString();
+    return {
+      cause: Cause.SERVER,
+      message: `an entry matches, but signing failed at ${when}: ${message} (${code})`,
+    };
   }
+  if (failure !== undefined) return { cause: Cause.SERVER, message: `an entry matches, but ${failure.kind}` };
+  if (connected)
+    return { cause: Cause.NONE, message: `an entry matches; its SVID is signed when it is asked for${note}` };
   return { cause: Cause.SERVER, message: 'an entry matches, but the server cannot be reached to sign' };
 }
 
@@ -159,7 +176,7 @@ function identityOf({ store, everything }: Explaining, program: string, entry: E
     spiffeId: idOf(entry.spiffeId),
     entryId: everything ? entry.id : '',
     hint: entry.hint,
-    expiresAt: BigInt(store.x509(entry.id)?.expiresAt ?? 0),
+    expiresAt: BigInt(store.look(entry.id).identity?.expiresAt ?? 0),
     default: first,
     weak: weakSelectors(entry) || (isInterpreter(program) && namesFile(entry)),
   };

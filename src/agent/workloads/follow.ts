@@ -4,7 +4,7 @@ import type { IdentityStore } from '../contract.js';
 import type { Workload } from '../workload-attestors/contract.js';
 import { invocationPrefix } from '../workload-attestors/systemd.js';
 import type { Attestation, WorkloadAttestation } from './attest-workload.js';
-import { createTurns } from './changes.js';
+import { createTurns, type Turns } from './changes.js';
 
 export interface Following {
   readonly store: Pick<IdentityStore, 'onChange'>;
@@ -13,6 +13,8 @@ export interface Following {
 
 /** What a stream shows. */
 export interface View<U> {
+  /** Throws when nothing may be shown to anybody now: then nobody is asked who it would be. */
+  ready(): void;
   /** What could be told now without asking anybody; undefined when that is not known. */
   peek(attestation: Attestation): U | undefined;
   /** The update to send. Throws to end the stream. */
@@ -36,7 +38,7 @@ export async function* follow<U>(
   const turns = createTurns(signal);
   const { process } = workload;
   const stops = [
-    store.onChange(turns.stir),
+    store.onChange(() => stirOrFail(turns, view)),
     process.onExit(() => turns.fail(new TouchmarkError('peer_gone', `process ${process.pid} has ended`))),
   ];
   let known: Attestation | undefined;
@@ -46,8 +48,9 @@ export async function* follow<U>(
     for await (const _ of turns) {
       if (known && sent && !askAgain && unchanged(view, sent, view.peek(known))) continue;
       askAgain = false;
+      view.ready();
       const before = known;
-      known = await attestation.attest(workload, signal);
+      known = await turns.unlessFailed(attestation.attest(workload, signal));
       if (before) checkSameRun(before, known, workload);
       else {
         stops.push(
@@ -64,6 +67,16 @@ export async function* follow<U>(
     }
   } finally {
     for (const stop of stops) stop();
+  }
+}
+
+/** A withdrawal ends a stream at once, whatever it waits for. */
+function stirOrFail(turns: Turns, view: Pick<View<unknown>, 'ready'>): void {
+  try {
+    view.ready();
+    turns.stir();
+  } catch (error) {
+    turns.fail(error as Error);
   }
 }
 

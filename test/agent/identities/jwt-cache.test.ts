@@ -4,6 +4,7 @@ import { TouchmarkError } from '../../../src/errors.js';
 import { makeEntry } from '../../fakes/entries.js';
 import { type FakeIdentityStore, fakeIdentityStore } from '../../fakes/identity-store.js';
 import { type ManualClock, manualClock, until } from '../../fakes/manual-clock.js';
+import { because } from '../../support/because.js';
 
 const never = new AbortController().signal;
 const entry = makeEntry('a');
@@ -65,7 +66,7 @@ test('a token is refreshed after half its life, and the old one serves while the
   clock.advance(301_000);
   await assert.rejects(store.jwt(entry, ['x'], never), {
     code: 'svid_unavailable',
-    message: 'no token for spiffe://example.org/workload/a: the server is away',
+    message: 'no token for spiffe://example.org/workload/a: the server cannot be reached to sign',
   });
 });
 
@@ -74,10 +75,7 @@ test('a refusal of the server is not covered up by an older token', async (t) =>
   await store.jwt(entry, ['x'], never);
   clock.advance(200_000);
   store.server.fail = new TouchmarkError('server_refused', 'not for you');
-  await assert.rejects(store.jwt(entry, ['x'], never), {
-    code: 'svid_unavailable',
-    message: /: not for you$/,
-  });
+  await assert.rejects(store.jwt(entry, ['x'], never), because(/^not for you$/));
 });
 
 test('a token of a tainted or removed key is not given out again', async (t) => {
@@ -136,7 +134,7 @@ test('a changed entry has new tokens, a removed one none', async (t) => {
   store.remove('a');
   await assert.rejects(store.jwt(next, ['x'], never), {
     code: 'svid_unavailable',
-    message: 'no token for spiffe://example.org/workload/a: entry a is not known',
+    message: 'no token for spiffe://example.org/workload/a: the server refuses to sign',
   });
 });
 
@@ -146,12 +144,17 @@ test('a token of another subject or without the audience is refused', async (t) 
   store.authority.jwt = (id, _audience, ttl) => sign(id, ['other'], ttl);
   await assert.rejects(store.jwt(entry, ['x'], never), {
     code: 'svid_unavailable',
-    message: 'no token for spiffe://example.org/workload/a: the server sent a token without audience "x"',
+    message: 'no token for spiffe://example.org/workload/a: the answer of the server is of no use',
   });
+  await assert.rejects(
+    store.jwt(entry, ['x'], never),
+    because(/^the server sent a token without audience "x"$/),
+  );
   store.authority.jwt = (_id, audience, ttl) => sign(makeEntry('thief').spiffeId, audience, ttl);
-  await assert.rejects(store.jwt(entry, ['x'], never), {
-    message: /: the server sent a token for spiffe:\/\/example.org\/workload\/thief instead of/,
-  });
+  await assert.rejects(
+    store.jwt(entry, ['x'], never),
+    because(/^the server sent a token for spiffe:\/\/example.org\/workload\/thief instead of/),
+  );
 });
 
 test('audiences beyond all measure are refused before the server is asked', async (t) => {

@@ -42,7 +42,7 @@ test('a token that has expired when it comes is not given out', async (t) => {
   };
   await assert.rejects(store.jwt(entry, ['x'], never), {
     code: 'svid_unavailable',
-    message: 'no token for spiffe://example.org/workload/a: the server sent a token that has expired',
+    message: 'no token for spiffe://example.org/workload/a: the answer of the server is of no use',
   });
   assert.equal(store.counts.jwt, 0);
 });

@@ -4,6 +4,7 @@ import test from 'node:test';
 import { type Signed, SigningQueue } from '../../../src/agent/identities/signing-queue.js';
 import type { SignRequest, SignResult } from '../../../src/agent/server/api.js';
 import { TouchmarkError } from '../../../src/errors.js';
+import { parseSelector } from '../../../src/spiffe/selector.js';
 import { readCsr } from '../../../src/x509/csr.js';
 import { generateKey } from '../../../src/x509/keys.js';
 import { exportSpki } from '../../../src/x509/spki.js';
@@ -51,6 +52,27 @@ test('what is wished for in one turn travels in one call, urgent wishes first', 
   await until('signed', () => done.length === 3);
   assert.deepEqual(batches, [['b', 'c', 'a']]);
   assert.equal(queue.size, 0);
+});
+
+test('measured binaries travel apart, in at most two calls at a time, and hold up nobody', async () => {
+  const { open, sign } = held();
+  const { queue, batches, done } = begin(sign);
+  const selectors = [`binary:sha256:${'a'.repeat(64)}`, 'binary:measured:true'].map(parseSelector);
+  const measured = (id: string) => makeEntry(id, { selectors });
+  queue.add(measured('m1'), true);
+  queue.add(makeEntry('a'), true);
+  await until('two calls', () => open.length === 2);
+  queue.add(measured('m2'), true);
+  await until('three calls', () => open.length === 3);
+  queue.add(measured('m3'), true);
+  queue.add(makeEntry('b'), false);
+  await until('four calls', () => open.length === 4);
+  assert.deepEqual(batches, [['m1'], ['a'], ['m2'], ['b']]);
+  open[0]?.();
+  await until('the third measured one', () => open.length === 5);
+  assert.deepEqual(batches.at(-1), ['m3']);
+  for (const answer of open) answer();
+  await until('signed', () => done.length === 5);
 });
 
 test('an urgent wish is not made ordinary by a later ordinary one', async () => {

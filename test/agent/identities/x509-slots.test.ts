@@ -52,7 +52,7 @@ test('what nobody uses goes first when there is too much, longest unused at its 
 test('after a renewal the readers of the SVID before get a minute to come back', () => {
   const slots = new Slots();
   const slot = slots.want('a');
-  assert.deepEqual([inUse(slot, 0), endOf(slot)], [false, 0]);
+  assert.deepEqual([inUse(slot, 100_000), endOf(slot)], [false, 0]);
   slot.held = held(1_000);
   assert.deepEqual([inUse(slot, 1_000), endOf(slot)], [false, 100_000]);
   slot.usedAt = 1_000;
@@ -61,6 +61,17 @@ test('after a renewal the readers of the SVID before get a minute to come back',
   assert.equal(inUse(slot, 5_000), false);
   slot.usedBefore = true;
   assert.deepEqual([inUse(slot, 64_999), inUse(slot, 65_000)], [true, false]);
+});
+
+test('what is not there is in use while somebody who asked may take it, or comes back within a minute', () => {
+  const slot = new Slots().want('a');
+  slot.usedAt = 100_000;
+  assert.deepEqual([inUse(slot, 159_999), inUse(slot, 160_000)], [true, false]);
+  const stream = new AbortController();
+  slot.readers.add(stream.signal);
+  assert.equal(inUse(slot, 9_999_999), true);
+  stream.abort();
+  assert.deepEqual([inUse(slot, 9_999_999), slot.readers.size], [false, 0]);
 });
 
 test('each who waits is settled once, and leaves no listener behind', async () => {

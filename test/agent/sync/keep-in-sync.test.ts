@@ -51,7 +51,7 @@ test('a lost session leaves the identities in place, and the next one resumes', 
   assert.ok(store.x509('a') !== undefined);
   await assert.rejects(store.jwt(makeEntry('a'), ['x'], new AbortController().signal), {
     code: 'svid_unavailable',
-    message: 'no token for spiffe://example.org/workload/a: there is no connection to the server',
+    message: 'no token for spiffe://example.org/workload/a: the server cannot be reached to sign',
   });
   server.away = false;
   await clock.pass(2_000, 500);

@@ -8,7 +8,7 @@ import { Cause } from '../../../src/wire/gen/touchmark/explain/v1/explain_pb.js'
 import { HostState } from '../../../src/wire/gen/touchmark/host/v1/state_pb.js';
 import { until } from '../../fakes/manual-clock.js';
 import { entryOf } from '../../support/entries.js';
-import { foreign, mine, rpcFailure, serveForTest } from './support.js';
+import { foreign, header, mine, rpcFailure, serveForTest } from './support.js';
 
 const files = { unix: { path: true, sha256: true, sizeLimit: 1 << 28 } };
 
@@ -115,6 +115,31 @@ describe('explain on the admin socket', () => {
     const { cause, message } = await admin.explain({});
     assert.equal(cause, Cause.SERVER);
     assert.match(message, /cannot be reached/);
+  });
+
+  test('cause SERVER: what the server said when it refused, to operators; to the workload that it did', async (t) => {
+    const { admin, api, explain, store } = await serveForTest(t);
+    store.serve();
+    store.server.fail = new TouchmarkError('server_refused', 'the server says: not in the list of host 4711');
+    store.put(entryOf('a', [mine], { disableX509SvidPrefetch: true }));
+    assert.match((await admin.explain({})).message, /signed when it is asked for$/);
+    const streams = await rpcFailure(api.fetchX509SVID({}, header)[Symbol.asyncIterator]().next());
+    const token = await rpcFailure(api.fetchJWTSVID({ audience: ['x'] }, header));
+    for (const { rpc, code, message } of [streams, token]) {
+      assert.deepEqual([rpc, code], ['UNAVAILABLE', 'svid_unavailable']);
+      assert.match(message, /: the server refuses to sign$/);
+    }
+    const told = await admin.explain({});
+    assert.equal(told.cause, Cause.SERVER);
+    assert.match(
+      told.message,
+      /^an entry matches, but signing failed at 20.*Z: the server says: not in the list of host 4711 \(server_refused\)$/,
+    );
+    const toWorkload = await explain.explain({});
+    assert.deepEqual(
+      [toWorkload.cause, toWorkload.message],
+      [Cause.SERVER, 'an entry matches, but the server refuses to sign'],
+    );
   });
 
   test('another process is looked at by its number; one that is gone is cause PROCESS or not found', async (t) => {

@@ -23,11 +23,13 @@ function world() {
   const listeners = new Set<() => void>();
   const watchers = new Set<() => void>();
   const exits = new Set<() => void>();
-  const state = { value: 1, invocation: 'aaaa', asked: 0, peeked: 0 };
+  const state = { value: 1, invocation: 'aaaa', asked: 0, peeked: 0, withdrawn: false };
+  let hashing = Promise.resolve();
   const attestor: WorkloadAttestor = {
     name: 'fake',
     async attest() {
       state.asked += 1;
+      await hashing;
       return state.invocation === '' ? [] : [parseSelector(`systemd:invocation_id:${state.invocation}`)];
     },
     watch(_found, listener) {
@@ -47,6 +49,9 @@ function world() {
     },
   };
   const view: View<number> = {
+    ready() {
+      if (state.withdrawn) throw new TouchmarkError('identities_withdrawn', 'no identity issued');
+    },
     peek: () => {
       state.peeked += 1;
       return state.value;
@@ -73,6 +78,10 @@ function world() {
     state,
     updates: (signal = never) => follow({ store, attestation }, workload, signal, view),
     changed: () => tell(listeners),
+    /** From now on attesting takes until the end of the test. */
+    hang() {
+      hashing = new Promise(() => {});
+    },
     unitMoved: () => tell(watchers),
     exit: () => tell(exits),
     subscriptions: () => listeners.size + watchers.size + exits.size,
@@ -173,6 +182,33 @@ describe('following what a stream shows', () => {
     w.changed();
     await rejectsCode('no_identity', /no identity issued/, next);
     assert.equal(w.subscriptions(), 0);
+  });
+
+  test('a withdrawal ends it without looking at the process, and while somebody looks at it', async () => {
+    for (const looking of [false, true]) {
+      using w = world();
+      const updates = w.updates();
+      await updates.next();
+      const next = updates.next();
+      if (looking) {
+        w.hang();
+        w.unitMoved();
+        await settle();
+      }
+      const { asked } = w.state;
+      w.state.withdrawn = true;
+      w.changed();
+      await rejectsCode('identities_withdrawn', /^no identity issued$/, next);
+      assert.equal(w.state.asked, asked);
+      assert.equal(w.subscriptions(), 0);
+    }
+  });
+
+  test('after a withdrawal nobody is looked at for a new stream', async () => {
+    using w = world();
+    w.state.withdrawn = true;
+    await rejectsCode('identities_withdrawn', /^no identity issued$/, w.updates().next());
+    assert.equal(w.state.asked, 0);
   });
 
   test('the end of the call ends it with the reason, never silently', async () => {

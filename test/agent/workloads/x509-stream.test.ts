@@ -155,7 +155,7 @@ describe('a stream of X.509-SVIDs', () => {
     store.put(named('a', '/a'));
     const { rpc, code, message } = await reader(api.fetchX509SVID({}, header)).end();
     assert.deepEqual([rpc, code], ['UNAVAILABLE', 'svid_unavailable']);
-    assert.match(message, /server is away/);
+    assert.match(message, /the server cannot be reached to sign$/);
   });
 
   test('an entry that is taken away while its SVID is signed is not delivered', async (t) => {
