@@ -66,6 +66,10 @@ export const hostErrors = {
     'Raise the size or time limit for hashing, or use selectors that need no hash.',
   ),
   hash_changed: row('ABORTED', 'The file was written while it was hashed; try again when it is at rest.'),
+  file_system_hangs: row(
+    'UNAVAILABLE',
+    'A file system on which programs lie (NFS, FUSE) does not answer: look at its server or unmount it.',
+  ),
   file_too_large: row(
     'INVALID_ARGUMENT',
     'Look at what wrote this file: it is larger than anything expected there.',

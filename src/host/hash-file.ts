@@ -4,6 +4,7 @@ import { TouchmarkError } from '../errors.js';
 import { statTellsContent } from './fixed-content.js';
 import { refused, tooLarge } from './hash-errors.js';
 import { hashThread } from './hash-thread.js';
+import { foreignFiles } from './slow-calls.js';
 
 /**
  * SHA-256 of opened files, off the event loop, remembered for as long as the file does not change. Where a change might
@@ -12,10 +13,11 @@ import { hashThread } from './hash-thread.js';
 export interface FileHasher extends AsyncDisposable {
   /**
    * @param file stays open until the promise settles; its position does not matter
+   * @param user on whose behalf: users take turns
    * @returns lower-case hexadecimal digits
-   * @throws TouchmarkError `hash_refused` (not a regular file, too large, too slow), `hash_changed`
+   * @throws TouchmarkError `hash_refused` (not a regular file, too large, too slow), `hash_changed`, `file_system_hangs`
    */
-  sha256(file: FileHandle): Promise<string>;
+  sha256(file: FileHandle, user: number): Promise<string>;
   /** The digest of a file that looks so, if it is remembered: spares opening it. */
   known(stats: BigIntStats): string | undefined;
   /** Files remembered now. */
@@ -27,7 +29,7 @@ export interface FileHasherOptions {
   maxEntries?: number;
   /** Default 512 MiB. */
   maxBytes?: number;
-  /** For one file, waiting included; default 30 s. */
+  /** For one file, from when its turn comes; default 30 s. */
   timeoutMs?: number;
   /** Unix milliseconds; default Date.now. */
   now?: () => number;
@@ -39,17 +41,17 @@ export function createFileHasher(options: FileHasherOptions = {}): FileHasher {
   const running = new Map<string, Promise<string>>();
   const pool = hashThread(timeoutMs);
 
-  async function compute(file: FileHandle, key: string): Promise<string> {
-    const sha256 = await pool.hash(file.fd, maxBytes);
+  async function compute(file: FileHandle, key: string, user: number): Promise<string> {
+    const sha256 = await pool.hash(file.fd, maxBytes, user);
     // What was hashed is one state of the file only if that state is still there.
-    if (keyOf(await file.stat({ bigint: true })) !== key) throw changed();
+    if (keyOf(await statOf(file, user)) !== key) throw changed();
     return sha256;
   }
 
-  function computeOnce(file: FileHandle, key: string): Promise<string> {
+  function computeOnce(file: FileHandle, key: string, user: number): Promise<string> {
     const shared = running.get(key);
     if (shared !== undefined) return shared;
-    const started = compute(file, key)
+    const started = compute(file, key, user)
       .then((sha256) => {
         remember(known, maxEntries, key, sha256);
         return sha256;
@@ -69,17 +71,23 @@ export function createFileHasher(options: FileHasherOptions = {}): FileHasher {
     get cached() {
       return known.size;
     },
-    async sha256(file) {
-      const stats = await file.stat({ bigint: true });
+    async sha256(file, user) {
+      const stats = await statOf(file, user);
       checkFile(stats, maxBytes);
       const found = lookUp(stats);
       if (found !== undefined) return found;
-      const fixed = await statTellsContent(stats, `/proc/self/fd/${file.fd}`, now());
-      return fixed ? computeOnce(file, keyOf(stats)) : compute(file, keyOf(stats));
+      const fixed = await foreignFiles.run(user, () =>
+        statTellsContent(stats, `/proc/self/fd/${file.fd}`, now()),
+      );
+      return fixed ? computeOnce(file, keyOf(stats), user) : compute(file, keyOf(stats), user);
     },
     known: lookUp,
     [Symbol.asyncDispose]: () => pool.close(),
   };
+}
+
+function statOf(file: FileHandle, user: number): Promise<BigIntStats> {
+  return foreignFiles.run(user, () => file.stat({ bigint: true }));
 }
 
 /** Nanoseconds: a change within one second is a change. ctime cannot be set back by whoever owns the file. */

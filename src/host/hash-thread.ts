@@ -1,83 +1,128 @@
 import type { Worker } from 'node:worker_threads';
+import { FairQueue } from './fair-queue.js';
 import { refused, tooLarge } from './hash-errors.js';
 import { type HashAnswer, startHashWorker } from './hash-worker.js';
 
 /** One thread that hashes; replaced when it hangs, ended when it has nothing to do. */
 export interface HashThread {
-  /** SHA-256 of an open descriptor, as hexadecimal digits. @throws TouchmarkError `hash_refused` */
-  hash(fd: number, maxBytes: number): Promise<string>;
+  /**
+   * SHA-256 of an open descriptor, as hexadecimal digits. Users take turns, so that nobody waits for all files of another.
+   * @throws TouchmarkError `hash_refused`
+   */
+  hash(fd: number, maxBytes: number, user: number): Promise<string>;
   close(): Promise<void>;
 }
 
-interface Waiting {
+interface Job {
+  readonly user: number;
+  readonly fd: number;
+  readonly maxBytes: number;
   done(answer: HashAnswer): void;
   failed(error: Error): void;
 }
 
 interface State {
+  readonly timeoutMs: number;
   worker: Worker | undefined;
-  readonly waiting: Map<number, Waiting>;
-  /** Threads that hang in a read and cannot be ended until it returns. */
-  hung: number;
+  readonly queue: FairQueue<Job>;
+  running: { readonly id: number; readonly job: Job; readonly timer: NodeJS.Timeout } | undefined;
+  /** Whose files made threads hang that cannot be ended until a read returns; one for each thread. */
+  readonly hung: number[];
   lastId: number;
   idle: NodeJS.Timeout | undefined;
 }
 
 const MAX_HUNG = 4;
+const MOST_WAITING_OF_ONE = 256;
 /** A thread costs some megabytes: it ends when nothing was hashed for so long. */
 const IDLE_MS = 10_000;
 
-/** @param timeoutMs for one file, waiting included */
+/** @param timeoutMs for one file, from when its turn comes */
 export function hashThread(timeoutMs: number): HashThread {
-  const state: State = { worker: undefined, waiting: new Map(), hung: 0, lastId: 0, idle: undefined };
+  const queue = new FairQueue<Job>(MOST_WAITING_OF_ONE);
+  const state: State = {
+    ...{ timeoutMs, worker: undefined, queue, running: undefined, hung: [], lastId: 0, idle: undefined },
+  };
   return {
-    async hash(fd, maxBytes) {
-      if (state.hung >= MAX_HUNG) throw refused(`${state.hung} earlier files still do not answer`);
-      return digestOf(await request(state, fd, maxBytes, timeoutMs), maxBytes);
+    async hash(fd, maxBytes, user) {
+      const answer = await new Promise<HashAnswer>((done, failed) => {
+        const added = queue.add(user, { user, fd, maxBytes, done, failed });
+        if (added) takeTurn(state);
+        else failed(refused(`user ${user} has ${MOST_WAITING_OF_ONE} files waiting`));
+      });
+      return digestOf(answer, maxBytes);
     },
     async close() {
-      for (const { failed } of [...state.waiting.values()]) failed(refused('hashing was stopped'));
+      const stopped = refused('hashing was stopped');
+      finish(state)?.failed(stopped);
+      for (let job = queue.next(); job !== undefined; job = queue.next()) job.failed(stopped);
       await rest(state);
     },
   };
 }
 
-async function request(state: State, fd: number, maxBytes: number, timeoutMs: number): Promise<HashAnswer> {
+function takeTurn(state: State): void {
   clearTimeout(state.idle);
+  while (state.running === undefined) {
+    const job = state.queue.next();
+    if (job === undefined) {
+      state.idle = setTimeout(() => rest(state), IDLE_MS).unref();
+      return;
+    }
+    const hanging = whyNot(state, job);
+    if (hanging === undefined) begin(state, job);
+    else job.failed(refused(hanging));
+  }
+}
+
+function whyNot({ hung }: State, { user }: Job): string | undefined {
+  if (hung.includes(user)) return `an earlier file of user ${user} still does not answer`;
+  return hung.length >= MAX_HUNG ? `${hung.length} earlier files still do not answer` : undefined;
+}
+
+function begin(state: State, job: Job): void {
+  const { timeoutMs } = state;
   state.worker ??= start(state);
   state.lastId += 1;
   const id = state.lastId;
-  const answered = new Promise<HashAnswer>((done, failed) => state.waiting.set(id, { done, failed }));
-  const late = () => drop(state, refused(`hashing took longer than ${timeoutMs} ms`));
-  const timer = setTimeout(late, timeoutMs);
-  state.worker.postMessage({ id, fd, maxBytes });
-  try {
-    return await answered;
-  } finally {
-    clearTimeout(timer);
-    state.waiting.delete(id);
-    if (state.waiting.size === 0) state.idle = setTimeout(() => rest(state), IDLE_MS).unref();
-  }
+  const timer = setTimeout(() => drop(state, refused(`hashing took longer than ${timeoutMs} ms`)), timeoutMs);
+  state.running = { id, job, timer };
+  state.worker.postMessage({ id, fd: job.fd, maxBytes: job.maxBytes });
+}
+
+/** @returns the job that was under way */
+function finish(state: State): Job | undefined {
+  const { running } = state;
+  state.running = undefined;
+  clearTimeout(running?.timer);
+  return running?.job;
 }
 
 function start(state: State): Worker {
   const worker = startHashWorker();
-  worker.on('message', (answer: HashAnswer) => state.waiting.get(answer.id)?.done(answer));
+  worker.on('message', (answer: HashAnswer) => {
+    if (answer.id !== state.running?.id) return;
+    finish(state)?.done(answer);
+    takeTurn(state);
+  });
   worker.on('error', (error: Error) => drop(state, error));
   return worker;
 }
 
-/** Ends the thread and fails what waits for it: a request behind a hanging one would hang too. */
+/** Ends the thread and fails what it was at; the next turn gets another one. */
 function drop(state: State, error: Error): void {
   const dropped = state.worker;
+  const job = finish(state);
   state.worker = undefined;
-  state.hung += 1;
+  const { user = -1 } = job ?? {};
+  state.hung.push(user);
   const over = () => {
-    state.hung -= 1;
+    state.hung.splice(state.hung.indexOf(user), 1);
   };
   dropped?.removeAllListeners('error').on('error', () => {});
   Promise.resolve(dropped?.terminate()).then(over, over);
-  for (const { failed } of [...state.waiting.values()]) failed(error);
+  job?.failed(error);
+  takeTurn(state);
 }
 
 async function rest(state: State): Promise<void> {

@@ -2,8 +2,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { TouchmarkError } from '../../errors.js';
 import type { FileHasher } from '../../host/hash-file.js';
 import { executableLinkNow } from '../../host/proc-now.js';
+import { foreignFiles } from '../../host/slow-calls.js';
 import type { Selector } from '../../spiffe/selector.js';
-import type { WorkloadAttestor } from './contract.js';
+import type { Workload, WorkloadAttestor } from './contract.js';
 import { executableDigest, withExecutable } from './executable.js';
 
 export interface BinaryAttestorDeps {
@@ -24,11 +25,11 @@ export function binaryAttestor(deps: BinaryAttestorDeps): WorkloadAttestor {
   const { hasher, imaPresent, verity } = deps;
   return {
     name: 'binary',
-    async attest({ pid }) {
-      refuseInMemory(pid);
+    async attest(workload) {
+      refuseInMemory(workload.pid);
       const [sha256, tree, listed] = await Promise.all([
-        executableDigest(pid, hasher),
-        verity && withExecutable(pid, verity),
+        executableDigest(workload, hasher),
+        verity && treeOf(workload, verity),
         imaPresent(),
       ]);
       return [
@@ -38,6 +39,11 @@ export function binaryAttestor(deps: BinaryAttestorDeps): WorkloadAttestor {
       ];
     },
   };
+}
+
+/** The kernel reads the tree's own descriptor from the file, which can take as long as any look at it. */
+function treeOf(workload: Workload, verity: NonNullable<BinaryAttestorDeps['verity']>) {
+  return withExecutable(workload, (file) => foreignFiles.run(workload.uid, () => verity(file)));
 }
 
 function binary(value: string): Selector {
