@@ -9,6 +9,7 @@ const signatures = {
   flock: ['i32', 'i32'],
   prctl: ['i32', 'long', 'long', 'long', 'long'],
   socket: ['i32', 'i32', 'i32'],
+  adjtimex: ['pointer'],
   sendto: ['i32', 'pointer', 'size', 'i32', 'pointer', 'u32'],
 } as const;
 
@@ -179,4 +180,13 @@ function unixAddress(address: string): { bytes: Buffer; length: number } {
   bytes.writeUInt16LE(1, 0);
   name.copy(bytes, 2);
   return { bytes, length: 2 + name.length };
+}
+
+const TIME_ERROR = 5;
+
+/** Whether some service keeps the system's clock in time, as the kernel knows; undefined where it may not be asked. */
+export function isClockSynchronised(): boolean | undefined {
+  // All zero asks for no change. A struct timex has 208 bytes.
+  const state = libc().now('adjtimex', memory(256));
+  return state < 0 ? undefined : state !== TIME_ERROR;
 }

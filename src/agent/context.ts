@@ -4,6 +4,7 @@ import type { AgentConfig } from '../config/agent-config.js';
 import { Disposal } from '../disposal.js';
 import { readFileBounded, writeFileAtomic } from '../host/atomic-file.js';
 import { lockDirectory } from '../host/lock.js';
+import type { MeasurementPaths } from '../host/measurements/contract.js';
 import { openMeasurements } from '../host/measurements/measurements.js';
 import type { Notifier } from '../host/notify.js';
 import type { OpenTpmOptions, TpmDevice } from '../host/tpm.js';
@@ -84,7 +85,7 @@ async function build(
   disposal.defer(() => store[Symbol.dispose]());
   disposal.defer(followStatus(store, (line) => notifier.status(line)));
   disposal.use(await deps.serveWorkloads({ config, store, log, clock }));
-  const measurer = disposal.use(openMeasurements(config.measurement));
+  const measurer = disposal.use(openMeasurements(measurementPaths(config)));
   const readSecret = secretReader(deps.environment);
   const attestor = disposal.use(createNodeAttestor({ ...deps, config, readSecret, measurer }));
   const keeper = makeKeeper(config, deps, { trust, connection, store, attestor });
@@ -141,6 +142,10 @@ function measuring(
 
 function dialer(config: AgentConfig, { clock, agentVersion }: AgentDeps, trust: Trust): Dial {
   return createDial({ host: config.serverAddress, port: config.serverPort, clock, trust, agentVersion });
+}
+
+function measurementPaths({ measurement, attestation }: AgentConfig): MeasurementPaths {
+  return attestation.type === 'tpm' ? { ...measurement, tcti: attestation.tcti } : measurement;
 }
 
 const bundleFiles = {

@@ -75,7 +75,7 @@ export class SlowCalls {
   }
 }
 
-/** One for the process, as its threads are: with what a chip can hold (`tpm/connection.ts`), one thread of four is left. */
+/** One for the process, as its threads are; a chip (`tpm/connection.ts`) and a name service (`names.ts`) can hold one more each. */
 export const foreignFiles = new SlowCalls({ most: 2, timeoutMs: 5_000, mostWaiting: 1_024 });
 
 function hangs(message: string): TouchmarkError {

@@ -1,4 +1,5 @@
 import type { SpiffeId, TrustDomain } from './id.js';
+import { isInterpreter } from './interpreters.js';
 import { formatSelector, type Selector } from './selector.js';
 
 /** A registration entry: which workload of which node gets which identity. Times are Unix seconds, TTLs seconds; 0 means unset. */
@@ -71,6 +72,18 @@ export function weakReason(selectors: readonly Selector[]): string | undefined {
   if (forms.length === 0 || !forms.every((form) => fileOnly.some((prefix) => form.startsWith(prefix))))
     return undefined;
   return `${forms.join(', ')}: any user may run that file; add a selector such as unix:uid or systemd:id`;
+}
+
+/** What somebody who makes or reads an entry is to know: that it is weak, or that it names an interpreter, which says little. */
+export function weakRemark(selectors: readonly Selector[]): string | undefined {
+  return weakReason(selectors) ?? interpreterRemark(selectors);
+}
+
+function interpreterRemark(selectors: readonly Selector[]): string | undefined {
+  const named = selectors.find(
+    ({ type, value }) => type === 'unix' && value.startsWith('path:') && isInterpreter(value),
+  );
+  return named && `${formatSelector(named)} is an interpreter: it does not say which program it runs`;
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   closeOnExec,
   duplicate,
   ERRNO,
+  isClockSynchronised,
   isDumpable,
   peerCredentials,
   peerGroups,
@@ -37,6 +38,10 @@ describe('system calls', () => {
     await exit;
     assert.equal(pidfdEnded(fd), true);
     closeSync(fd);
+  });
+
+  test('the kernel says whether a time service keeps the clock, or may not be asked', () => {
+    assert.ok([true, false, undefined].includes(isClockSynchronised()));
   });
 
   test('failures carry the number of the kernel', () => {

@@ -10,6 +10,7 @@ import {
   measuredDigests,
   orderIdentities,
   weakReason,
+  weakRemark,
   weakSelectors,
 } from '../../src/spiffe/entry.js';
 import { makeSpiffeId, parseSpiffeId, parseTrustDomain } from '../../src/spiffe/id.js';
@@ -185,6 +186,17 @@ test('selectors that speak of a file only are weak', () => {
     /^unix:path:\/x: any user may run that file/,
   );
   assert.equal(weakReason([]), undefined);
+});
+
+test('an interpreter is remarked on beside whatever selectors, and is no reason to refuse an entry', () => {
+  const selectors = ['unix:path:/usr/bin/python3.11', 'unix:uid:0'].map(parseSelector);
+  assert.equal(weakReason(selectors), undefined);
+  assert.equal(
+    weakRemark(selectors),
+    'unix:path:/usr/bin/python3.11 is an interpreter: it does not say which program it runs',
+  );
+  assert.match(weakRemark([parseSelector('unix:path:/bin/sh')]) ?? '', /any user may run that file/);
+  assert.equal(weakRemark(['unix:path:/usr/sbin/nginx', 'unix:uid:0'].map(parseSelector)), undefined);
 });
 
 test('the entry of a node alias is checked like any other', () => {

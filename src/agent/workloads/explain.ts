@@ -4,6 +4,7 @@ import { executableLinkNow } from '../../host/proc-now.js';
 import type { ServiceImpl } from '../../rpc/call.js';
 import { type Entry, weakSelectors } from '../../spiffe/entry.js';
 import { pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/id.js';
+import { isInterpreter } from '../../spiffe/interpreters.js';
 import { indexEntries, nearEntries } from '../../spiffe/matching.js';
 import {
   Cause,
@@ -15,7 +16,6 @@ import type { IdentityStore } from '../contract.js';
 import type { Workload } from '../workload-attestors/contract.js';
 import type { Attestation, AttestorOutcome, WorkloadAttestation } from './attest-workload.js';
 import { type WorkloadCaller, workloadOfPid } from './caller.js';
-import { isInterpreter } from './interpreters.js';
 
 export interface Explaining {
   readonly store: IdentityStore;

@@ -1,4 +1,4 @@
-import { weakReason } from '../../spiffe/entry.js';
+import { weakRemark } from '../../spiffe/entry.js';
 import { formatSelector } from '../../spiffe/selector.js';
 import type { Entry } from '../../wire/gen/spire/types_pb.js';
 import { fields, printable } from '../output.js';
@@ -7,7 +7,7 @@ import { idText, timeText } from './connect.js';
 /** An entry as SPIRE's users know it. */
 export function entryText(entry: Entry): string {
   const ttl = (seconds: number) => (seconds === 0 ? 'default' : String(seconds));
-  const weak = weakReason(entry.selectors);
+  const weak = weakRemark(entry.selectors);
   const rows: [string, string][] = [
     ['Entry ID', entry.id],
     ['SPIFFE ID', idText(entry.spiffeId)],

@@ -1,16 +1,19 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { type Account, agentAccount } from './accounts.js';
 import { type DoctorFinding, found } from './findings.js';
 import { isAbsent, isDenied, type Subject } from './subject.js';
 
 /** The agent's directory and its socket: closed and open to everybody, in this order. */
-export async function examineAgentFiles({ dataDir, socketPath }: Subject): Promise<DoctorFinding[]> {
-  return [await directory(dataDir), await socket(socketPath)];
+export async function examineAgentFiles({ dataDir, socketPath, machine }: Subject): Promise<DoctorFinding[]> {
+  return [await directory(dataDir, await agentAccount(machine)), await socket(socketPath)];
 }
 
-async function directory(path: string): Promise<DoctorFinding> {
+async function directory(path: string, agent: Account | undefined): Promise<DoctorFinding> {
   try {
-    const { mode } = await stat(path);
+    const { mode, uid } = await stat(path);
+    if (agent !== undefined && uid !== agent.uid)
+      return found('data_dir_owner', `${path} belongs to uid ${uid}, and the agent runs as ${agent.name}`);
     const bits = (mode & 0o777).toString(8).padStart(4, '0');
     if ((mode & 0o077) !== 0)
       return found('data_dir_open', `${path} is open to other users than the agent's, mode ${bits}`);

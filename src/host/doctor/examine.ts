@@ -1,4 +1,5 @@
 import { release } from 'node:os';
+import { isClockSynchronised } from '../../../native/libc.js';
 import { messageOf } from '../../errors.js';
 import { createLogger, type Logger } from '../../log.js';
 import { openTpm } from '../open-tpm.js';
@@ -30,8 +31,10 @@ export function thisMachine(now: number): Machine {
   return {
     proc: '/proc',
     sys: '/sys',
+    passwdFile: '/etc/passwd',
     groupFile: '/etc/group',
     timesyncMark: '/run/systemd/timesync/synchronized',
+    clockSynchronised: isClockSynchronised(),
     kernelRelease: release(),
     root: process.geteuid?.() === 0,
     now,

@@ -37,12 +37,16 @@ export const findingTable = {
   tpm_open_to_all: error(
     'Take the access of others away: chmod 0660, and look for the udev rule that gave it.',
   ),
+  tpm_agent_denied: error('Give the device to the group tss, mode 0660: a udev rule of tpm2-tss does so.'),
   tpm_unreachable: error('Follow the message.'),
   tpm_chip: good,
   tpm_lockout: warning(
     'Something used wrong passwords: find it, then tpm2_dictionarylockout --clear-lockout.',
   ),
   tpm_bank: good,
+  tpm_bank_other: warning(
+    'Allocate the SHA-256 bank, or set pcr_bank at the server to one that all of its hosts have.',
+  ),
   tpm_bank_missing: error(
     'Allocate the SHA-256 bank: in the firmware setup, or tpm2_pcrallocate and a reboot.',
   ),
@@ -91,6 +95,9 @@ export const findingTable = {
   ima_aggregate: good,
   ima_aggregate_mismatch: warning('After kexec this is so; a policy must allow it.'),
   ima_invalid: error('Keep the list and report it.'),
+  ima_hash_other: note(
+    'Add ima_hash=sha256 to the kernel command line: what binary:measured compares are SHA-256 digests.',
+  ),
   ima_violations: note('Files were written to while they were measured; a policy can ignore them.'),
   ima_growing: warning(
     'Narrow the IMA rules: such a list makes attestation slow and fills the memory of the kernel.',
@@ -105,6 +112,9 @@ export const findingTable = {
   config_invalid: error('Correct the file; `touchmark-agent validate` shows the same.'),
   data_dir: good,
   data_dir_missing: note('Nothing: the agent makes it when it starts.'),
+  data_dir_owner: error(
+    'Give it to the agent by chown -R, or remove it: the agent makes it anew and attests again.',
+  ),
   data_dir_open: error("Take the access of others away: chmod 0700. The agent's keys and bundles are in it."),
   socket: good,
   socket_missing: note('Start the agent: systemctl start touchmark-agent.'),

@@ -31,6 +31,9 @@ export async function examineIma(subject: Subject, tpm: TpmDevice | undefined): 
     ...list.explained(),
     ...(await rules(subject, list)),
     ...(await growth(subject, list.entries)),
+    ...(list.fileHash === '' || list.fileHash === 'sha256'
+      ? []
+      : [found('ima_hash_other', `IMA hashes files by ${list.fileHash}`)]),
     ...(list.violations > 0 ? [found('ima_violations', `${list.violations} entries are violations`)] : []),
   ];
 }
@@ -53,6 +56,8 @@ class ListWalk {
   entries = 0;
   violations = 0;
   template = '';
+  /** By which algorithm files are hashed now; empty: none was. */
+  fileHash = '';
   /** Entries whose path ends in this are the rules themselves. */
   policyMeasured = false;
   readonly #registers: Registers | undefined;
@@ -76,6 +81,7 @@ class ListWalk {
     const entry = readImaEntry(record);
     this.template = record.template;
     if (this.entries === 1 && entry.fileDigest !== undefined) this.#aggregate = entry.fileDigest;
+    else if (entry.fileDigest?.of === 'file') this.fileHash = entry.fileDigest.algorithm;
     if (/ima[-_]policy/.test(entry.path?.text ?? '')) this.policyMeasured = true;
     for (const { replay } of this.#replays) replay.extend(record);
     this.#look();

@@ -17,7 +17,8 @@ export async function examineMachine({ machine, dataDir }: Subject): Promise<Doc
   findings.push(found(old ? 'kernel_old' : 'kernel', `the kernel is ${kernelRelease}`));
   if (!root) findings.push(found('not_root', 'not run by root, so not everything can be seen'));
   findings.push(...(await examineClock(now, dataDir)));
-  if (!(await exists(machine.timesyncMark))) {
+  // The kernel knows of every time service; some keep its mark only where they also set the hardware's clock.
+  if (machine.clockSynchronised !== true && !(await exists(machine.timesyncMark))) {
     const message = 'no time service is known to have set the clock since boot';
     findings.push(found('clock_not_synchronised', message));
   }

@@ -17,8 +17,11 @@ export interface Subject {
 export interface Machine {
   readonly proc: string;
   readonly sys: string;
+  readonly passwdFile: string;
   readonly groupFile: string;
   readonly timesyncMark: string;
+  /** What the kernel says; undefined where it may not be asked. */
+  readonly clockSynchronised: boolean | undefined;
   readonly kernelRelease: string;
   readonly root: boolean;
   /** Unix milliseconds. */

@@ -1,6 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { kernelNameOf } from '../measurements/measurements.js';
 import { createNameService } from '../names.js';
+import { type Account, accountsOf, agentAccount } from './accounts.js';
 import { type DoctorFinding, found } from './findings.js';
 import { isAbsent, type Subject } from './subject.js';
 
@@ -18,11 +20,15 @@ export async function examineTpmAccess(subject: Subject): Promise<DoctorFinding[
     const findings = [found('tpm_device', `${path} belongs to ${owner} and group ${group}, mode ${bits}`)];
     if ((mode & 0o006) !== 0)
       findings.push(found('tpm_open_to_all', `every user of this host may open ${path}`));
-    const members = (mode & 0o060) === 0 ? [] : await membersOf(subject.machine.groupFile, gid);
+    const accounts = (mode & 0o060) === 0 ? [] : await accountsOf(subject.machine);
+    const members = accounts.filter(({ gids }) => gids.has(gid)).map(({ name }) => name);
     const who = [owner, ...(members.length > 0 ? [`${members.join(', ')} (by group ${group})`] : [])];
     findings.push(
       found('tpm_access', `${path} is open to ${who.join(', ')}; access lists are not looked at`),
     );
+    const agent = await agentAccount(subject.machine);
+    if (agent !== undefined && !mayOpen(agent, { mode, uid, gid }))
+      findings.push(found('tpm_agent_denied', `the agent's user, ${agent.name}, may not open ${path}`));
     return findings;
   } catch (error) {
     if (!isAbsent(error)) throw error;
@@ -37,17 +43,16 @@ export function deviceOf(tcti: string): string | undefined {
   return kind === 'swtpm' ? /(?:^|,)path=([^,]+)/.exec(rest)?.[1] : undefined;
 }
 
-async function missing({ machine }: Subject, path: string): Promise<DoctorFinding> {
-  const version = join(machine.sys, 'class', 'tpm', 'tpm0', 'tpm_version_major');
+async function missing({ machine, tcti }: Subject, path: string): Promise<DoctorFinding> {
+  const version = join(machine.sys, 'class', 'tpm', kernelNameOf(tcti), 'tpm_version_major');
   const major = await readFile(version, 'utf8').catch(() => '');
   if (major.trim() === '1') return found('tpm_version_1', 'the TPM of this host is a TPM 1.2');
   const seen = major === '' ? '' : ', though the kernel knows a TPM';
   return found('tpm_missing', `there is no ${path}${seen}`);
 }
 
-/** Of the local file; other sources of names are not asked for lists. */
-async function membersOf(groupFile: string, gid: number): Promise<string[]> {
-  const text = await readFile(groupFile, 'utf8').catch(() => '');
-  const line = text.split('\n').find((one) => one.split(':')[2] === String(gid));
-  return (line?.split(':')[3] ?? '').split(',').filter((name) => name !== '');
+/** Reading and writing, by the first of the three classes that fits, as the kernel does it. */
+function mayOpen({ uid, gids }: Account, file: { mode: number; uid: number; gid: number }): boolean {
+  const shift = uid === file.uid ? 6 : gids.has(file.gid) ? 3 : 0;
+  return uid === 0 || ((file.mode >> shift) & 0o6) === 0o6;
 }

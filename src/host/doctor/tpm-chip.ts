@@ -35,7 +35,10 @@ function chip({ manufacturer, vendorString, family, revision, firmwareVersion }:
 function banks({ banks: allocated }: TpmFacts): DoctorFinding[] {
   const shown = allocated.map(({ bank, pcrs }) => `${bank} with ${pcrs.length} PCRs`).join(', ');
   const usable = allocated.some(({ bank, pcrs }) => bank !== 'sha1' && pcrs.length >= 16);
-  if (usable) return [found('tpm_bank', `allocated are ${shown}`)];
+  const usual = allocated.some(({ bank, pcrs }) => bank === 'sha256' && pcrs.length >= 16);
+  if (usual) return [found('tpm_bank', `allocated are ${shown}`)];
+  if (usable)
+    return [found('tpm_bank_other', `allocated are ${shown}, and servers ask for sha256 by default`)];
   return [found('tpm_bank_missing', `allocated is ${shown === '' ? 'nothing' : shown}, SHA-1 is not enough`)];
 }
 

@@ -22,6 +22,8 @@ export interface MeasurementPaths {
   /** Usually /sys/kernel/security. */
   readonly securityfs: string;
   readonly userspaceLog: string;
+  /** How the chip is reached whose firmware log it is, as in `attestation.tcti`; absent: the first chip. */
+  readonly tcti?: string;
 }
 
 /** No answer holds more of a log. */

@@ -24,8 +24,15 @@ export function openMeasurements(paths: MeasurementPaths): Measurements {
   };
 }
 
-export function bootLogPath({ securityfs }: Pick<MeasurementPaths, 'securityfs'>): string {
-  return join(securityfs, 'tpm0', 'binary_bios_measurements');
+/** The kernel has a directory for each chip. */
+export function bootLogPath({ securityfs, tcti }: Omit<MeasurementPaths, 'userspaceLog'>): string {
+  return join(securityfs, kernelNameOf(tcti), 'binary_bios_measurements');
+}
+
+/** `tpm1` for `device:/dev/tpmrm1`. Whoever reaches a chip in another way can only mean the first one that the kernel knows. */
+export function kernelNameOf(tcti = ''): string {
+  const number = /^device:\/dev\/tpm(?:rm)?(\d+)$/.exec(tcti)?.[1] ?? '0';
+  return `tpm${number}`;
 }
 
 class Snapshot implements LogSnapshot {

@@ -28,7 +28,7 @@ interface State {
   closed: boolean;
 }
 
-/** A stuck call holds one of libuv's four threads, and files that hang can hold two (`slow-calls.ts`): one is left. */
+/** A stuck call holds one of libuv's threads, which files and name services that hang need as well (`slow-calls.ts`). */
 const MAX_STUCK = 1;
 /** Calls for which nobody waits any more, of all conversations: a new one does not give the threads of an old one back. */
 let stuckCalls = 0;

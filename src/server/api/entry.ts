@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Clock } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import { type Entry as EntryRecord, weakReason } from '../../spiffe/entry.js';
+import { type Entry as EntryRecord, weakRemark } from '../../spiffe/entry.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import { entryToWire } from '../../wire/entry.js';
 import {
@@ -147,7 +147,7 @@ function attempt<T>(read: () => T): Item<T> {
 
 /** The existing entry comes with AlreadyExists; an entry whose selectors are weak comes with a word about it. */
 function resultOf({ entry, error }: EntryOutcome, mask: EntryMask | undefined) {
-  const weak = entry === undefined ? undefined : weakReason(entry.selectors);
+  const weak = entry === undefined ? undefined : weakRemark(entry.selectors);
   const status =
     error !== undefined ? statusOf(error) : okStatus(weak === undefined ? 'OK' : `weak selectors: ${weak}`);
   return entry === undefined ? { status } : { status, entry: entryToWire(entry, mask) };
@@ -155,7 +155,7 @@ function resultOf({ entry, error }: EntryOutcome, mask: EntryMask | undefined) {
 
 function warnWeak(log: Logger, outcomes: readonly EntryOutcome[]): void {
   for (const { entry, error } of outcomes) {
-    const weak = entry === undefined || error !== undefined ? undefined : weakReason(entry.selectors);
+    const weak = entry === undefined || error !== undefined ? undefined : weakRemark(entry.selectors);
     if (weak !== undefined) log.warn('an entry has weak selectors', { entry_id: entry?.id, reason: weak });
   }
 }

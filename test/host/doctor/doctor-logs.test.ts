@@ -97,6 +97,20 @@ test('a list of IMA that leads to PCR 10 is good', async (t) => {
   assert.equal(messageOf(findings, 'ima_rules'), 'the kernel command line says ima_policy=tcb');
 });
 
+test('a kernel that hashes files by something else than SHA-256 is told, for binary:measured compares that', async (t) => {
+  const { at, subject, measureFile } = await booted(t);
+  await measureFile('boot_aggregate');
+  await measureFile('/usr/bin/first');
+  assert.ok(!codes(await examineIma(subject, undefined)).includes('ima_hash_other'));
+  const data = imaSigData('/usr/bin/second', Buffer.alloc(64));
+  const sha512 = Buffer.from(data.toString('latin1').replace('sha256', 'sha512'), 'latin1');
+  await appendFile(at('sec', 'ima', 'binary_runtime_measurements'), imaRecord('ima-sig', sha512));
+  assert.equal(
+    messageOf(await examineIma(subject, undefined), 'ima_hash_other'),
+    'IMA hashes files by sha512',
+  );
+});
+
 test('what is wrong with a list of IMA is told', async (t) => {
   const { at, subject, tpm, measureFile } = await booted(t);
   const list = at('sec', 'ima', 'binary_runtime_measurements');

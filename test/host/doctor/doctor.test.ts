@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, chmod, rm, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import test from 'node:test';
 import { examineAgentFiles } from '../../../src/host/doctor/agent-files.js';
@@ -35,6 +35,8 @@ test('a machine in order is good, and an old kernel, a wrong clock and a missing
   };
   const findings = await examineMachine({ ...subject, machine });
   assert.deepEqual(codes(findings), ['kernel_old', 'not_root', 'clock_wrong', 'clock_not_synchronised']);
+  const kept = { ...subject, machine: { ...machine, clockSynchronised: true } };
+  assert.ok(!codes(await examineMachine(kept)).includes('clock_not_synchronised'), 'chrony leaves no mark');
   assert.equal(messageOf(findings, 'clock_wrong'), 'the clock shows 1970-01-01T00:00:00.000Z');
   await utimes(at('data'), new Date(now), new Date(now + 600_000));
   assert.match(
@@ -67,7 +69,32 @@ test('members of the chip’s group are named', {
   await writeFile(at('group'), 'root:x:0:carol,dave\n');
   await writeFile(at('tpmrm0'), '', { mode: 0o660 });
   await chmod(at('tpmrm0'), 0o660);
-  assert.match(messageOf(await examineTpmAccess(subject), 'tpm_access'), /carol, dave \(by group \w+\)/);
+  await appendFile(at('passwd'), 'carol:x:7:7::/:/bin/sh\ndave:x:8:8::/:/bin/sh\nerin:x:9:0::/:/bin/sh\n');
+  assert.match(
+    messageOf(await examineTpmAccess(subject), 'tpm_access'),
+    /carol, dave, erin \(by group \w+\)/,
+    'erin is in it by her primary group',
+  );
+});
+
+test('an agent whose user may not open the chip, or does not own its directory, is told so', async (t) => {
+  const { at, subject } = await lay(t);
+  await writeFile(at('tpmrm0'), '');
+  await chmod(at('tpmrm0'), 0o660);
+  assert.ok(!codes(await examineTpmAccess(subject)).includes('tpm_agent_denied'), 'there is no such user');
+  await appendFile(at('passwd'), 'touchmark-agent:x:4711:4711::/:/usr/sbin/nologin\n');
+  assert.equal(
+    messageOf(await examineTpmAccess(subject), 'tpm_agent_denied'),
+    `the agent's user, touchmark-agent, may not open ${at('tpmrm0')}`,
+  );
+  // Its unit adds the group tss, whatever the file of groups says of its members.
+  const { gid, uid } = await stat(at('tpmrm0'));
+  await writeFile(at('group'), `tss:x:${gid}:\n`);
+  assert.ok(!codes(await examineTpmAccess(subject)).includes('tpm_agent_denied'));
+  assert.equal(
+    messageOf(await examineAgentFiles(subject), 'data_dir_owner'),
+    `${subject.dataDir} belongs to uid ${uid}, and the agent runs as touchmark-agent`,
+  );
 });
 
 test('a genuine chip is described, certified and quotes', async (t) => {
@@ -94,6 +121,11 @@ test('a chip without certificate or SHA-256, in lockout, full of objects, or ref
   ];
   assert.deepEqual(codes(findings).slice(0, 5), expected);
   assert.match(messageOf(findings, 'tpm_lockout'), /^4 failed authorisations/);
+  const other = createSoftwareTpm({ banks: ['sha384'] });
+  assert.match(
+    messageOf(await examineChip(subject, other), 'tpm_bank_other'),
+    /^allocated are sha384 with 24 PCRs, and servers ask for sha256 by default$/,
+  );
   const refusing: TpmDevice = { ...chip, endorsementKeys: () => Promise.reject(new Error('auth needed')) };
   assert.equal(messageOf(await examineChip(subject, refusing), 'tpm_key_failed'), 'auth needed');
 });

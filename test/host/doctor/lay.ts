@@ -20,6 +20,7 @@ export async function lay(t: TestContext, machine: Partial<Machine> = {}, change
   await writeFile(at('proc', 'cmdline'), 'root=/dev/sda ima_policy=tcb quiet\n');
   await writeFile(at('proc', 'uptime'), '7200.00 1.00\n');
   await writeFile(at('group'), 'root:x:0:\ntss:x:59:alice,touchmark-agent\n');
+  await writeFile(at('passwd'), 'root:x:0:0::/root:/bin/sh\nmallory:x:1000:59::/:/bin/sh\n');
   await writeFile(at('synchronized'), '');
   const secureBoot = (name: string, value: number) =>
     writeFile(at('sys', 'firmware', 'efi', 'efivars', `${name}-${global}`), Buffer.from([6, 0, 0, 0, value]));
@@ -33,8 +34,14 @@ export async function lay(t: TestContext, machine: Partial<Machine> = {}, change
     dataDir: at('data'),
     socketPath: at('run', 'api.sock'),
     machine: {
-      ...{ proc: at('proc'), sys: at('sys'), groupFile: at('group'), timesyncMark: at('synchronized') },
-      ...{ kernelRelease: '6.1.0-28-amd64', root: true, now, ...machine },
+      ...{
+        proc: at('proc'),
+        sys: at('sys'),
+        groupFile: at('group'),
+        passwdFile: at('passwd'),
+        timesyncMark: at('synchronized'),
+      },
+      ...{ clockSynchronised: false, kernelRelease: '6.1.0-28-amd64', root: true, now, ...machine },
     },
     ...change,
   };

@@ -62,6 +62,24 @@ test('a host without any log says so of each, and is no failure', async (t) => {
   assert.equal(await measurements.imaCount(), undefined);
 });
 
+test('the boot log is that of the chip that is configured', async (t) => {
+  const { directory, userspaceLog, bootLog } = await lay(t);
+  await mkdir(join(directory, 'tpm1'));
+  await writeFile(bootLog, 'of the first');
+  await writeFile(join(directory, 'tpm1', 'binary_bios_measurements'), 'of the second');
+  for (const [tcti, expected] of [
+    ['device:/dev/tpmrm1', 'of the second'],
+    ['device:/dev/tpm1', 'of the second'],
+    ['device:/dev/tpmrm0', 'of the first'],
+    ['device:', 'of the first'],
+    ['swtpm:path=/run/tpm1', 'of the first'],
+  ] as const) {
+    await using measurements = openMeasurements({ securityfs: directory, userspaceLog, tcti });
+    const { data } = await measurements.snapshot().read(wish('boot-log'));
+    assert.equal(Buffer.from(data).toString(), expected, tcti);
+  }
+});
+
 test('a boot log comes whole, in pieces, or not at all when it is known', async (t) => {
   const { bootLog, measurements } = await lay(t);
   const content = randomBytes(200_000);

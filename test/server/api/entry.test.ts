@@ -102,6 +102,9 @@ test('weak selectors are accepted with a word about it, or refused where the ope
   const { results } = await on.operator(Entry).batchCreateEntry({ entries: [weak] });
   assert.match(results[0]?.status?.message ?? '', /weak selectors: .*any user may run that file/);
   assert.ok(on.server.lines.some(({ message }) => message === 'an entry has weak selectors'));
+  const script = entry('/s', PARENT, 'unix:path:/usr/bin/python3', 'unix:uid:0');
+  const remarked = await on.operator(Entry).batchCreateEntry({ entries: [script] });
+  assert.match(remarked.results[0]?.status?.message ?? '', /weak selectors: .*python3 is an interpreter/);
   const strict = await stage(t, { config: { weakSelectors: 'refuse' } });
   const refusedOne = await strict.operator(Entry).batchCreateEntry({ entries: [weak] });
   assert.deepEqual(codes(refusedOne.results), [3]);

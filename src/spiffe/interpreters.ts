@@ -6,9 +6,9 @@ const interpreters: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** Whether a file is an interpreter. Told by its name, so only for people to read. */
+/** Whether a file is an interpreter, also one that an update replaced. Told by its name, so only for people to read. */
 export function isInterpreter(path: string): boolean {
-  const name = path.slice(path.lastIndexOf('/') + 1);
+  const name = path.slice(path.lastIndexOf('/') + 1).replace(/ \(deleted\)$/, '');
   const plain = name.replace(/[-.]?\d[\w.+-]*$/, '');
   return (
     interpreters.has(name) ||
