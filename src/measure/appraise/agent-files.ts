@@ -1,4 +1,4 @@
-import { compileGlob } from '../policy/glob.js';
+import { compileGlob, isWild } from '../policy/glob.js';
 import type { FileReference, ReferenceSet, RuntimeRule } from '../policy/model.js';
 
 /** Where the agent's package puts what it runs. */
@@ -20,9 +20,7 @@ export function agentFiles(sets: readonly ReferenceSet[], rule: RuntimeRule | un
     .map(agentPaths)
     .filter(({ size }) => size > 0);
   const names = new Set(versions.flatMap((paths) => [...paths]));
-  const globs = [...names]
-    .filter((name) => /[*?]/.test(name))
-    .map((name) => ({ name, matches: compileGlob(name) }));
+  const globs = [...names].filter(isWild).map((name) => ({ name, matches: compileGlob(name) }));
   return {
     versions,
     namesOf: (path) => [

@@ -1,4 +1,4 @@
-import { compileGlob } from '../policy/glob.js';
+import { compileWordGlob, type Matches } from '../policy/glob.js';
 import type { CommandLineRule, ReferenceSet } from '../policy/model.js';
 
 export interface CommandLineLookup {
@@ -15,9 +15,8 @@ export interface CommandLineLookup {
 /** Longer than any kernel takes. */
 const MAX_LINE = 16 * 1024;
 
-type Matcher = (word: string) => boolean;
 /** Undefined: any number of words. */
-type Pattern = readonly (Matcher | undefined)[];
+type Pattern = readonly (Matches | undefined)[];
 
 export function commandLineLookup(
   sets: readonly ReferenceSet[],
@@ -29,8 +28,8 @@ export function commandLineLookup(
   ]);
   const exact = new Set(lines.map((line) => line.trim()));
   const globs = (rule?.accept ?? []).map(linePattern);
-  const require = (rule?.require ?? []).map((word) => ({ word, matches: wordPattern(named(word)) }));
-  const forbid = (rule?.forbid ?? []).map((word) => wordPattern(named(word)));
+  const require = (rule?.require ?? []).map((word) => ({ word, matches: compileWordGlob(named(word)) }));
+  const forbid = (rule?.forbid ?? []).map((word) => compileWordGlob(named(word)));
   return {
     known: [...exact],
     accepts: (line) => {
@@ -79,14 +78,12 @@ function named(word: string): string {
   return end < 0 ? word.replaceAll('-', '_') : word.slice(0, end).replaceAll('-', '_') + word.slice(end);
 }
 
-/** Word by word, so that no star takes in a further parameter; the word `**` alone stands for any number of words. */
+/**
+ * Word by word, so that no star takes in a further parameter; the word `**` alone stands for any number of words. In a word
+ * no character is special to a star: `init=*` is also `init=/bin/sh`.
+ */
 function linePattern(glob: string): Pattern {
-  return wordsOf(glob).map((word) => (word === '**' ? undefined : wordPattern(word)));
-}
-
-/** In a word no character is special to a star: `init=*` is also `init=/bin/sh`. */
-function wordPattern(glob: string): Matcher {
-  return compileGlob(glob.replace(/\*+/g, '**'));
+  return wordsOf(glob).map((word) => (word === '**' ? undefined : compileWordGlob(word)));
 }
 
 /** Two pointers, back to the last `**` on a mismatch: at most words x pattern steps. */

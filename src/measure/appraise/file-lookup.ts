@@ -1,9 +1,7 @@
 import type { ImaFileDigest } from '../ima/ima-template.js';
-import { compileGlob } from '../policy/glob.js';
+import { compileGlob, isWild, type Matches } from '../policy/glob.js';
 import type { FileReference, ReferenceSet, RuntimeRule } from '../policy/model.js';
 import { latin1 } from './digest-text.js';
-
-type Matcher = (path: string) => boolean;
 
 export interface FileLookup {
   /** Whether a file of this content may lie at this path. */
@@ -14,32 +12,44 @@ export interface FileLookup {
   excludes(path: string): boolean;
 }
 
-/** Paths at which a content may lie: nearly always one; empty: anywhere. */
-type Places = string | readonly string[];
+/** Where a content may lie: nearly always one path, and empty for anywhere; an empty file lies at thousands. */
+type Places = string | { readonly exact: Set<string>; readonly wild: Set<string> };
 
-const wild = /[*?]/;
 const digestForm = /^(verity:)?([a-z0-9-]+):([0-9a-f]+)$/;
 
 export function fileLookup(sets: readonly ReferenceSet[], rule: RuntimeRule | undefined): FileLookup {
   const places = digestMap<Places>();
-  const globs = new Map<string, Matcher>();
   const paths = new Set<string>();
   for (const { digest, path } of everyFile(sets, rule)) {
     places.update(digest, (known) => withPlace(known, path));
-    if (!wild.test(path)) paths.add(path);
-    else if (!globs.has(path)) globs.set(path, compileGlob(path));
+    if (!isWild(path)) paths.add(path);
   }
-  const matches = (place: string, path: string) =>
-    place === '' || place === path || globs.get(place)?.(path) === true;
+  const matches = globMatcher();
   const excludes = (rule?.exclude ?? []).map(compileGlob);
   return {
     accepts: (digest, path) => {
       const found = places.get(digest);
       if (found === undefined) return false;
-      return typeof found === 'string' ? matches(found, path) : found.some((place) => matches(place, path));
+      if (typeof found === 'string') return found === '' || found === path || matches(found, path);
+      if (found.exact.has(path)) return true;
+      for (const place of found.wild) if (matches(place, path)) return true;
+      return false;
     },
     knowsPath: (path) => paths.has(path),
     excludes: (path) => excludes.some((glob) => glob(path)),
+  };
+}
+
+/** Of the patterns of a large set a host shows a few: each is made ready when it is first asked. */
+function globMatcher(): (place: string, path: string) => boolean {
+  const globs = new Map<string, Matches>();
+  return (place, path) => {
+    if (!isWild(place)) return false;
+    const known = globs.get(place);
+    if (known !== undefined) return known(path);
+    const glob = compileGlob(place);
+    globs.set(place, glob);
+    return glob(path);
   };
 }
 
@@ -51,11 +61,15 @@ export function* everyFile(
   yield* rule?.accept ?? [];
 }
 
+/** In place: a copy for each further path would make what the paths of one content cost grow with their square. */
 function withPlace(known: Places | undefined, path: string): Places {
   if (known === undefined || known === '' || known === path) return known ?? path;
   if (path === '') return '';
-  if (typeof known === 'string') return [known, path];
-  return known.includes(path) ? known : [...known, path];
+  const places = typeof known === 'string' ? { exact: new Set<string>(), wild: new Set<string>() } : known;
+  for (const one of typeof known === 'string' ? [known, path] : [path]) {
+    (isWild(one) ? places.wild : places.exact).add(one);
+  }
+  return places;
 }
 
 /** Keyed by the bytes of digests: no entry of a list has to be written as hex to be looked up. */

@@ -39,6 +39,11 @@ const names: ReadonlyMap<number, string> = new Map(
   Object.entries(eventType).map(([name, value]) => [value, constantName(name)]),
 );
 
+/** Types that extend a register with something of their own: `EV_POST_CODE` and so on. */
+export const measuringTypeNames: readonly string[] = [...names]
+  .filter(([value]) => value !== eventType.noAction && value !== eventType.separator)
+  .map(([, name]) => name);
+
 /** The name that the specification gives a type, or its number: types of vendors are many. */
 export function eventTypeName(type: number): string {
   return names.get(type) ?? `0x${type.toString(16).padStart(8, '0')}`;

@@ -8,8 +8,8 @@ import type {
   ReferenceSet,
 } from './model.js';
 import { type ManifestProblem, problemsError } from './problem.js';
-import { groupProblems, policyProblems, setProblems } from './sense.js';
-import { shown, validateShape } from './validate.js';
+import { groupProblems, patternProblems, policyProblems, setProblems } from './sense.js';
+import { isLarge, shown, validateShape } from './validate.js';
 import { readTime, type WrittenWindow, windowProblems, writeTime } from './windows.js';
 
 type Kind = MeasurementObject['kind'];
@@ -51,7 +51,8 @@ export function examineManifest(value: unknown): Examined {
   const manifest = copyOf(value);
   if (manifest === undefined) return bad('holds what JSON cannot say, or is nested too deep');
   const problems = validateShape(known, manifest);
-  return problems.length > 0 ? { problems } : examineSense(known, manifest);
+  if (problems.length > 0) return { problems: [...problems, ...problemsBeside(known, manifest, problems)] };
+  return examineSense(known, manifest);
 }
 
 /** No manifest nests half as deep; whether engines copy what nests deeper differs. */
@@ -92,6 +93,27 @@ function examineSense(kind: Kind, manifest: Manifest): Examined {
       const object = manifest as unknown as ReferenceSet;
       return outcome({ ...object, files: sortedFiles(object.files) }, setProblems(object));
     }
+  }
+}
+
+/** So that every mistake is told at once: what else is wrong with the parts that have the right shape. */
+function problemsBeside(
+  kind: Kind,
+  manifest: Manifest,
+  problems: readonly ManifestProblem[],
+): ManifestProblem[] {
+  // Of a large manifest one mistake is looked for: whether the rest has its shape is not known.
+  if (isLarge(manifest)) return [];
+  const broken = new Set(problems.map(({ path }) => path[0]));
+  const rest = Object.fromEntries(Object.entries(manifest).filter(([key]) => !broken.has(key)));
+  const { maintenance = [], acceptNext = [] } = rest as Record<string, WrittenWindow[] | undefined>;
+  switch (kind) {
+    case 'HostGroup':
+      return [...windowProblems('maintenance', maintenance), ...groupProblems(rest)];
+    case 'MeasurementPolicy':
+      return [...windowProblems('acceptNext', acceptNext), ...patternProblems(rest)];
+    case 'ReferenceSet':
+      return setProblems(rest);
   }
 }
 

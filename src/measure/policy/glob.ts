@@ -3,6 +3,9 @@ import { TouchmarkError } from '../../errors.js';
 /** Longest pattern, in UTF-16 code units. */
 export const MAX_GLOB_LENGTH = 1024;
 
+/** Whether a whole text is what a pattern means. */
+export type Matches = (text: string) => boolean;
+
 const STAR = 0x2a;
 const QUESTION = 0x3f;
 const SLASH = 0x2f;
@@ -14,13 +17,26 @@ const SLASH = 0x2f;
  * pass over the text, with one bit for each character of the pattern.
  * @throws TouchmarkError `glob_invalid`
  */
-export function compileGlob(pattern: string): (text: string) => boolean {
+export function compileGlob(pattern: string): Matches {
   checkGlob(pattern);
+  return matcher(pattern);
+}
+
+/**
+ * The same where a slash is a character like any other, so that one star is as good as two: for words. The pattern may be
+ * a part of one that was checked; how long it becomes does not matter.
+ */
+export function compileWordGlob(pattern: string): Matches {
+  return matcher(pattern.replace(/\*+/g, '**'));
+}
+
+function matcher(pattern: string): Matches {
+  if (!isWild(pattern)) return (text) => text === pattern;
   const wild = pattern.search(/[*?]/);
-  if (wild < 0) return (text) => text === pattern;
   const prefix = pattern.slice(0, wild);
   const rest = pattern.slice(wild);
   if (rest === '**') return (text) => text.startsWith(prefix);
+  if (!rest.includes('*')) return (text) => text.startsWith(prefix) && isOneByOne(pattern, text);
   // What follows a slash and begins with `**/` may also be that slash alone: the machine has to see where it began.
   const suffix = rest.slice(Math.max(rest.lastIndexOf('*'), rest.lastIndexOf('?')) + 1);
   const shortest = prefix.length + Math.max(0, suffix.length - 1);
@@ -28,6 +44,27 @@ export function compileGlob(pattern: string): (text: string) => boolean {
   const tail = suffix.startsWith('/') ? suffix.slice(1) : suffix;
   return (text) =>
     text.length >= shortest && text.startsWith(prefix) && text.endsWith(tail) && run(text, prefix.length);
+}
+
+/** Whether it can match anything but itself. */
+export function isWild(pattern: string): boolean {
+  return /[*?]/.test(pattern);
+}
+
+/** Names with spaces become thousands of patterns without a star: they need no machine, and so no memory. */
+function isOneByOne(pattern: string, text: string): boolean {
+  let at = 0;
+  for (let index = 0; index < pattern.length; index++, at++) {
+    const code = pattern.charCodeAt(index);
+    if (code !== QUESTION) {
+      if (text.charCodeAt(at) !== code) return false;
+      continue;
+    }
+    const char = text.codePointAt(at);
+    if (char === undefined || char === SLASH) return false;
+    if (char > 0xffff) at++;
+  }
+  return at === text.length;
 }
 
 /** @throws TouchmarkError `glob_invalid` */

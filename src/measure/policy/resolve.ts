@@ -2,6 +2,7 @@ import { TouchmarkError } from '../../errors.js';
 import { canonicalJson, hashOfText } from './canonical.js';
 import type { MeasurementObject, MeasurementPolicy, ReferenceSet, ResolvedPolicy } from './model.js';
 import { formatReference, type ObjectReference, parseReference } from './reference.js';
+import { MAX_STARRED, starredLength } from './starred.js';
 
 export type ObjectKind = MeasurementObject['kind'];
 
@@ -132,17 +133,21 @@ function cycle(
 
 function checkSize(place: string, lists: readonly (readonly Version<ReferenceSet>[])[]): void {
   const all = new Map(lists.flat().map((set) => [set.hash, set.object]));
-  if (all.size > MAX_SETS) {
-    throw new TouchmarkError(
-      'policy_too_large',
-      `${place} comes to ${all.size} reference sets; at most ${MAX_SETS}`,
-    );
+  const sets = [...all.values()];
+  const sizes = [
+    { size: sets.length, most: MAX_SETS, what: 'reference sets' },
+    { size: total(sets, ({ files }) => files.length), most: MAX_RESOLVED_FILES, what: 'files' },
+    {
+      size: total(sets, ({ files }) => starredLength(files)),
+      ...{ most: MAX_STARRED, what: 'characters in patterns of files with stars' },
+    },
+  ];
+  for (const { size, most, what } of sizes) {
+    if (size <= most) continue;
+    throw new TouchmarkError('policy_too_large', `${place} comes to ${size} ${what}; at most ${most}`);
   }
-  const files = [...all.values()].reduce((sum, set) => sum + set.files.length, 0);
-  if (files > MAX_RESOLVED_FILES) {
-    throw new TouchmarkError(
-      'policy_too_large',
-      `${place} comes to ${files} files; at most ${MAX_RESOLVED_FILES}`,
-    );
-  }
+}
+
+function total(sets: readonly ReferenceSet[], sizeOf: (set: ReferenceSet) => number): number {
+  return sets.reduce((sum, set) => sum + sizeOf(set), 0);
 }

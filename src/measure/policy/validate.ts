@@ -20,10 +20,14 @@ const require = createRequire(import.meta.url);
  * @param manifest a value of its own, without anything but JSON in it
  */
 export function validateShape(kind: Kind, manifest: object): ManifestProblem[] {
-  const allErrors = countParts(manifest) <= MANY_PARTS;
-  const validate = validatorOf(kind, allErrors);
+  const validate = validatorOf(kind, !isLarge(manifest));
   if (validate(manifest)) return [];
   return (validate.errors ?? []).map((error) => problemOf(error, manifest));
+}
+
+/** Whether one mistake is all that is looked for. */
+export function isLarge(manifest: object): boolean {
+  return countParts(manifest) > MANY_PARTS;
 }
 
 function validatorOf(kind: Kind, allErrors: boolean): ValidateFunction {

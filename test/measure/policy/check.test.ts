@@ -4,8 +4,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ErrorCode } from '../../../src/error-table.js';
 import { TouchmarkError } from '../../../src/errors.js';
+import { compilePolicy } from '../../../src/measure/appraise/compile.js';
+import { measuringTypeNames } from '../../../src/measure/boot/event-types.js';
 import { checkManifest, examineManifest, toManifest } from '../../../src/measure/policy/check.js';
 import { MAX_FILES } from '../../../src/measure/policy/schema/words.js';
+import { resolved } from '../../support/appraisal-factory.js';
 import { digestOf, groupManifest, policyManifest, setManifest } from '../../support/policy-manifests.js';
 import { throwsCode } from '../../support/rejects.js';
 
@@ -216,9 +219,25 @@ test('a policy that checks nothing is refused', () => {
     /firmwareConfig: has nothing to compare with/,
   );
   nothing({ bootChain: {} }, /bootChain: has nothing to compare with/);
-  nothing({ secureBoot: { enabled: false } }, /secureBoot: asks neither for Secure Boot nor for any key/);
+  for (const more of [{}, { references: ['uki'] }, { references: ['uki'], bootChain: {} }])
+    nothing(
+      { secureBoot: { enabled: false, accept: [digestOf(1)] }, ...more },
+      /secureBoot: asks neither for Secure Boot nor for any key/,
+    );
   nothing({ commandLine: {} }, /commandLine: has nothing to compare with/);
-  nothing({ commandLine: { accept: ['**'] } }, /commandLine\.accept: accepts every command line/);
+  for (const commandLine of [
+    { accept: ['**'] },
+    { accept: ['* **'] },
+    { accept: ['** **'] },
+    { accept: ['*', '* ** *'] },
+    { accept: ['**'], require: ['*'] },
+    { accept: ['**'], forbid: ['zzzz'] },
+  ]) {
+    nothing(
+      { commandLine, references: ['uki'] },
+      /commandLine\.accept: accepts every command line, init=\/bin\/sh too/,
+    );
+  }
   nothing(
     { userspace: { accept: ['**'] } },
     /userspace\.accept: accepts everything that user space measures/,
@@ -234,11 +253,103 @@ test('a policy that checks nothing is refused', () => {
     { runtime: { accept } },
     /runtime\.rules: without rules that make IMA measure, an empty list would look healthy/,
   );
-  for (const exclude of ['**', '/**', '**/*', '/?**'])
+  const everywhere = ['bin', 'dev', 'etc', 'home', 'lib*', 'opt', 'r*', 's*', 'tmp', 'usr', 'var'];
+  for (const exclude of [['**'], ['/**'], ['**/*'], ['/?**'], everywhere.map((name) => `/${name}/**`)])
     nothing(
-      { runtime: { rules, accept, exclude: ['/var/**', exclude] } },
-      /runtime\.exclude\[1\]: leaves out every file/,
+      { runtime: { rules, accept, exclude: ['/var/lib/x/**', ...exclude] } },
+      /runtime\.exclude: leaves out every file/,
     );
+  for (const word of [
+    'quiet',
+    'ima_policy=critical_data',
+    'ima_policy=appraise_tcb',
+    'ima_hash=sha256',
+    'tcb',
+  ])
+    nothing(
+      { runtime: { accept, rules: { commandLine: ['ima_policy=tcb', word] } } },
+      /runtime\.rules\.commandLine\[1\]: "[a-z_=0-9]+" does not make IMA measure files; ima_policy=tcb does/,
+    );
+  nothing(
+    { firmware: { accept: [digestOf(1)], ignoreTypes: measuringTypeNames } },
+    /firmware\.ignoreTypes: leaves out every type of event/,
+  );
+  nothing(
+    { userspace: { accept: ['*', '**/**'] } },
+    /userspace\.accept: accepts everything that user space measures/,
+  );
+});
+
+test('a type of events that there is not is told, with the nearest', () => {
+  for (const key of ['firmware', 'firmwareConfig'])
+    refused(
+      policyManifest({ [key]: { ignoreTypes: ['EV_EFI_ACTION', 'EV_EFI_VARIABLE_BOOTS'] } }),
+      new RegExp(
+        `${key}\\.ignoreTypes\\[1\\]: "EV_EFI_VARIABLE_BOOTS" is no type .*mean "EV_EFI_VARIABLE_BOOT"`,
+      ),
+    );
+});
+
+test('what the checker accepts can be used, however its patterns grow when they are made ready', () => {
+  const glob = fc
+    .array(fc.constantFrom('*', '**', '?', 'a', '=', '-', '/', '"', ' ', 'init', '*a'), { minLength: 1 })
+    .map((parts) => parts.join('').slice(0, 1024));
+  const some = fc.uniqueArray(glob, { maxLength: 3 });
+  const use = (manifest: Record<string, unknown>) => {
+    const examined = examineManifest(manifest);
+    if ('problems' in examined) return;
+    assert.ok(examined.object.kind === 'MeasurementPolicy');
+    const { commandLines, files, userspace } = compilePolicy(resolved(examined.object), '');
+    commandLines.accepts('a b');
+    files.accepts({ of: 'file', algorithm: 'sha256', digest: Buffer.alloc(32) }, '/a');
+    userspace.acceptsText('a', 15);
+  };
+  fc.assert(
+    fc.property(some, some, some, some, (accept, require, forbid, exclude) => {
+      const runtime = { rules: { policies: [digestOf(1)] }, exclude };
+      use(policyManifest({ commandLine: { accept, require, forbid }, userspace: { accept }, runtime }));
+    }),
+    { numRuns: 2_000, seed: 4 },
+  );
+  use(policyManifest({ commandLine: { forbid: ['*a'.repeat(400)], accept: ['*a'.repeat(512)] } }));
+});
+
+test('files may be told by patterns with stars, but not by any number of them', () => {
+  const files = Array.from({ length: 300 }, (_, at) => ({
+    digest: digestOf(at % 256),
+    path: `/${at}${'a'.repeat(950)}*`,
+  }));
+  const message = /patterns with stars have \d+ characters; at most 262144: write paths/;
+  refused(setManifest({ files }), message, 'glob_invalid');
+  refused(
+    policyManifest({ runtime: { accept: files, rules: { policies: [digestOf(1)] } } }),
+    message,
+    'glob_invalid',
+  );
+  const names = files.map((file) => ({ ...file, path: file.path.replace('*', '?') }));
+  assert.equal(checkManifest(setManifest({ files: names })).kind, 'ReferenceSet');
+});
+
+test('what is wrong with the parts of the right shape is told together with the shape of the others', () => {
+  const maintenance = [{ from: '2026-02-30T00:00:00Z', until: '2026-03-05T00:00:00Z' }];
+  const group = groupManifest({ priority: 'high', maintenance, labels: { site: '***' } });
+  refused(
+    group,
+    /priority: must be a whole number.*maintenance\[0\]\.from: .* is on no calendar; labels\.site: /,
+  );
+  const policy = policyManifest({
+    mode: 'x',
+    userspace: { accept: ['***'] },
+    runtime: { exclude: ['***', 1] },
+  });
+  refused(
+    policy,
+    /^[^;]*mode: must be[^;]*; runtime\.exclude\[1\]: must be[^;]*; userspace\.accept\[0\]: pattern[^;]*$/,
+  );
+  refused(
+    setManifest({ includes: 1, files: [{ digest: digestOf(1), path: '***' }] }),
+    /includes.*; files\[0\]\.path/,
+  );
 });
 
 test('a policy that checks something is let in', () => {
@@ -248,6 +359,11 @@ test('a policy that checks something is let in', () => {
     { secureBoot: { enabled: false, revokedAtLeast: [digestOf(1)] } },
     { userspace: {} },
     { commandLine: { forbid: ['init=*'] } },
+    { commandLine: { accept: ['**'], forbid: ['init=*'] } },
+    { commandLine: { accept: ['**'], require: ['lockdown=integrity'] } },
+    {
+      runtime: { accept: [{ digest: digestOf(1) }], rules: { commandLine: ['ima_policy=tcb|appraise_tcb'] } },
+    },
     { firmware: { accept: [digestOf(1)] } },
     { runtime: { accept: [{ digest: digestOf(1) }] }, mode: 'report' },
   ]) {

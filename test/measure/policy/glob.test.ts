@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compileGlob, MAX_GLOB_LENGTH } from '../../../src/measure/policy/glob.js';
+import { compileGlob, compileWordGlob, MAX_GLOB_LENGTH } from '../../../src/measure/policy/glob.js';
 import { throwsCode } from '../../support/rejects.js';
 
 function assertMatches(pattern: string, good: readonly string[], bad: readonly string[]): void {
@@ -74,6 +74,7 @@ test('every short pattern agrees with a plain search', () => {
       text,
       (p, t) => {
         assert.equal(compileGlob(p)(t), slow(p, t));
+        assert.equal(compileWordGlob(p)(t), slow(p.replace(/\*+/g, '**'), t));
         // The same across the border between two words of states.
         const pad = 30 + (t.length % 3);
         if (!p.startsWith('*'))
@@ -97,4 +98,10 @@ test('a hostile pattern on a hostile text takes no longer than a long one', () =
   assert.equal(matches('a'.repeat(16_384)), false);
   assert.equal(matches('a/'.repeat(8_192)), false);
   assert.ok(performance.now() - started < 500);
+});
+
+test('in a word every star goes across slashes, and it may become longer than a pattern that is written', () => {
+  const matches = compileWordGlob('*a'.repeat(512));
+  assert.equal(matches('/a'.repeat(512)), true);
+  assert.equal(matches('/a'.repeat(511)), false);
 });

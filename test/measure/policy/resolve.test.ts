@@ -133,6 +133,23 @@ test('sets that include too deep, too many or too much are refused', () => {
   );
 });
 
+test('patterns with stars of all sets together are bounded', () => {
+  const files = Array.from({ length: 200 }, (_, at) => ({
+    digest: digestOf(at),
+    path: `/${'a'.repeat(998)}*`,
+  }));
+  const sets = ['x', 'y'].map((name): Version => {
+    const small = set(name);
+    return { hash: small.hash, object: { ...small.object, files: [...files] } };
+  });
+  assert.ok(resolvePolicy(policyOf({ references: ['x'] }), shelf(...sets)));
+  throwsCode(
+    'policy_too_large',
+    /^policy uki-fleet comes to 400000 characters in patterns of files with stars; at most 262144$/,
+    () => resolvePolicy(policyOf({ references: ['x', 'y'] }), shelf(...sets)),
+  );
+});
+
 test('references are a name, or a name and a hash', () => {
   const hash = 'ab'.repeat(32);
   assert.deepEqual(parseReference('a.b-c_1'), { name: 'a.b-c_1' });
