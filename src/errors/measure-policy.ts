@@ -31,6 +31,6 @@ export const measurePolicyErrors = {
   reference_cycle: row('FAILED_PRECONDITION', 'Take one of the named includes out.'),
   reference_missing: row(
     'FAILED_PRECONDITION',
-    'Apply what is named together with what names it, or correct the name: `touchmark-server reference list`.',
+    'Apply what is named together with what names it, or correct the name: `touchmark-server reference list` and `policy list`.',
   ),
 };

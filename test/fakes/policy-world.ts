@@ -9,10 +9,16 @@ import { openPolicies } from '../../src/server/policies/book.js';
 import { createPublisher, type Published, type PublishOptions } from '../../src/server/policies/publish.js';
 import type { Rejudge } from '../../src/server/policies/rejudge.js';
 import type { RejudgeOutcome } from '../../src/server/policies/rejudge-worker.js';
+import type { Entry } from '../../src/spiffe/entry.js';
 import { manualClock } from './manual-clock.js';
 import { memoryDatastore } from './memory-datastore.js';
 
-export type Sentence = (hostId: string, policy: ResolvedPolicy) => RejudgeOutcome['verdict'] | Error;
+/** @param at as of when. Unix milliseconds */
+export type Sentence = (
+  hostId: string,
+  policy: ResolvedPolicy,
+  at: number,
+) => RejudgeOutcome['verdict'] | Error;
 
 export interface PolicyWorldOptions {
   readonly hosts?: readonly Host[];
@@ -21,6 +27,7 @@ export interface PolicyWorldOptions {
   /** Hosts that have shown nothing. */
   readonly silent?: readonly string[];
   readonly blastRadius?: number;
+  readonly entries?: readonly Entry[];
   readonly store?: ReturnType<typeof memoryDatastore>;
 }
 
@@ -55,7 +62,7 @@ export async function policyWorld(options: PolicyWorldOptions = {}) {
     async judge(evidence, policy) {
       const { hostId, at } = evidence as unknown as { hostId: string; at: number };
       judgements.push(`${hostId} by ${policy.policy.name} at ${at - clock.now()}`);
-      const verdict = options.sentence?.(hostId, policy) ?? 'trusted';
+      const verdict = options.sentence?.(hostId, policy, at) ?? 'trusted';
       if (verdict instanceof Error) throw verdict;
       return { verdict, explanation: explanationOf(verdict) };
     },
@@ -66,7 +73,7 @@ export async function policyWorld(options: PolicyWorldOptions = {}) {
   };
   const deps = {
     ...{ store, clock, policies, suspectGrace: 60, blastRadius: options.blastRadius ?? 10 },
-    registry: { hosts: () => hosts },
+    registry: { hosts: () => hosts, entries: () => options.entries ?? [] },
     archive: {
       latest: async (id: string) => (options.silent?.includes(id) ? undefined : evidenceOf(id)),
     },

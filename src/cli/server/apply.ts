@@ -143,7 +143,7 @@ function report(
       `~ ${name(row.manifest)}`,
       ...row.changes.map((change) => `    ${change}`),
     ]),
-    ...(objects.length === 0 ? [] : [impactText(measure?.impact)]),
+    ...(objects.length === 0 && !measure?.impact?.lostAtEnd ? [] : [impactText(measure?.impact)]),
     `${word}: ${create} to create, ${update} to change, ${unchanged} as declared`,
   ];
   out.result({

@@ -72,17 +72,23 @@ function textOf(host: HostRecord, explained: Explained | undefined, history: rea
 function headText(host: HostRecord): string {
   const { name, id, state, stateSince, reasons, graceEndsAt, appraisal } = host;
   const since = stateSince === 0n ? '' : ` since ${timeText(stateSince)}`;
-  const policy = appraisal?.policyName
-    ? `${printable(appraisal.policyName)} of group ${printable(appraisal.group)} (${appraisal.policyId.slice(0, 16)})`
-    : 'none applies: no group matches its labels';
   return fields([
     ['Host', printable(name === '' ? id : name)],
     ['State', `${stateName(state)}${since}`],
     ...(graceEndsAt === 0n ? [] : [['Identities end', timeText(graceEndsAt)] as const]),
     ...reasons.map(({ code, message }) => ['Because', `${code}: ${printable(message)}`] as const),
-    ['Policy', policy],
+    ['Policy', policyText(host)],
     ...(appraisal ? [['Evidence', `${appraisal.evidenceId}, ${timeText(appraisal.at)}`] as const] : []),
   ]);
+}
+
+/** What it was judged by, unless that is not what applies to it now. */
+function policyText({ appraisal, policyInForce, groupInForce }: HostRecord): string {
+  if (policyInForce === '') return 'none applies: no group matches its labels';
+  const { policyName = '', group = '', policyId = '' } = appraisal ?? {};
+  const named = `${printable(policyInForce)} of group ${printable(groupInForce)}`;
+  if (policyName === policyInForce && group === groupInForce) return `${named} (${policyId.slice(0, 16)})`;
+  return `${named}; its evidence is not judged by it yet, or cannot be judged: the server's log says why`;
 }
 
 function historyText(history: readonly Change[]): string {

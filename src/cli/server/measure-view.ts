@@ -51,17 +51,34 @@ export function changeLine({ kind, name, change, hash, hashBefore }: ObjectChang
   return `${signs[change] ?? '?'} ${kindWord(kind)} ${name} (${[...new Set(versions)].join(' -> ')})`;
 }
 
-/** The hosts whose state changes or is not known, or against which something speaks, and the totals; empty when nobody is judged otherwise. */
+/** The hosts whose state changes or is not known, or against which something speaks, the totals, and what follows later. */
 export function impactText(impact: Impact | undefined): string {
-  if (impact === undefined || impact.affected === 0) return 'No host is judged otherwise.';
+  if (impact === undefined) return 'No host is judged otherwise.';
+  const now = impact.affected === 0 ? 'No host is judged otherwise.' : affectedText(impact);
+  return [now, ...laterLines(impact)].join('\n');
+}
+
+/** Who updates a fleet has to end the window by naming the new sets, and is told before it ends by itself. */
+function laterLines({ lostAtEnd, lostAtEndFrom, lostAtEndHosts }: Impact): string[] {
+  if (lostAtEnd === 0) return [];
+  const more = lostAtEnd > lostAtEndHosts.length ? [`and ${lostAtEnd - lostAtEndHosts.length} more`] : [];
+  const named = [...lostAtEndHosts.map(printable), ...more].join(', ');
+  return [
+    `warning: from ${timeText(lostAtEndFrom)} on, when acceptNext ends, ${lostAtEnd} hosts would lose their trust: ${named}; name what they show in references before`,
+  ];
+}
+
+function affectedText(impact: Impact): string {
   const { affected, hosts, good, lost, regained, unknown, held, blastRadius } = impact;
   const told = impact.outcomes.filter(
     ({ stateNow, stateThen, reasons }) => stateNow !== stateThen || reasons.length > 0,
   );
   const lines = [
     ...(told.length === 0 ? [] : [outcomesTable(told)]),
-    `${affected} of ${hosts} hosts are judged otherwise; of ${good} good ones ${lost} would lose their trust, ${unknown} cannot be told; ${regained} would regain it`,
-    ...(held ? [`held: more than ${blastRadius} % of the good hosts would lose their trust`] : []),
+    `${affected} of ${hosts} hosts are judged otherwise; of ${good} good ones ${lost} would lose their trust or identities, ${unknown} cannot be told; ${regained} would regain it`,
+    ...(held
+      ? [`held: more than ${blastRadius} % of the good hosts would lose their trust or identities`]
+      : []),
   ];
   return lines.join('\n');
 }

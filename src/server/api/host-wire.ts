@@ -15,12 +15,14 @@ import {
 import { spiffeIdToWire } from '../../wire/id.js';
 import type { Found } from '../hosts/find.js';
 import { shownState } from '../hosts/state.js';
+import type { PolicyBook } from '../measurements/contract.js';
 import type { AppraisalRecord, Host, HostEk, HostState, QuoteRecord, Reason } from '../model.js';
 import { wireStates } from '../sessions/verdict.js';
 
 export interface HostView {
   readonly nodeId: (hostId: string) => SpiffeId;
   readonly isLive: (nodeId: SpiffeId) => boolean;
+  readonly policyFor: PolicyBook['policyFor'];
 }
 
 const neverAttested: Reason = { code: 'never_attested', message: 'it is allowed, and has not attested yet' };
@@ -36,7 +38,11 @@ export function hostToWire(found: Found, view: HostView): HostRecord {
   const base = { id: found.id, spiffeId, state: wireStates[stateOf(found, view)] };
   switch (found.kind) {
     case 'host':
-      return create(HostRecordSchema, { ...base, ...enrolledFields(found.host) });
+      return create(HostRecordSchema, {
+        ...base,
+        ...enrolledFields(found.host),
+        ...inForceFields(found.host, view),
+      });
     case 'allowed': {
       const { name, labels, allowedBy, allowedAt } = found.allowed;
       const enrolment = { enrolledBy: allowedBy, enrolledAt: seconds(allowedAt) };
@@ -70,6 +76,13 @@ function enrolledFields(host: Host) {
     graceEndsAt: seconds(host.graceEndsAt),
     ...(host.appraisal === undefined ? {} : { appraisal: appraisalToWire(host.appraisal) }),
   };
+}
+
+/** What its labels say now; its last judgement may be of another policy, or there may be none. */
+function inForceFields(host: Host, { policyFor }: HostView) {
+  const inForce = policyFor(host);
+  if (inForce === undefined) return {};
+  return { policyInForce: inForce.policy.policy.name, groupInForce: inForce.group.name };
 }
 
 function appraisalToWire({ since, at, components, ...rest }: AppraisalRecord): Appraisal {

@@ -15,6 +15,7 @@ import {
 import type { Hosts } from '../hosts/contract.js';
 import type { Found } from '../hosts/find.js';
 import { tpmNodeId } from '../hosts/selectors.js';
+import type { PolicyBook } from '../measurements/contract.js';
 import type { Sessions } from '../sessions/contract.js';
 import { wireStates } from '../sessions/verdict.js';
 import { byWhom } from './agent.js';
@@ -25,14 +26,24 @@ import type { ApiCall, ApiService } from './service.js';
 export interface HostApiDeps {
   readonly hosts: Hosts;
   readonly sessions: Pick<Sessions, 'isLive'>;
+  readonly policies: Pick<PolicyBook, 'policyFor'>;
   readonly trustDomain: TrustDomain;
 }
 
 const MAX_BATCH = 10_000;
 
 /** `touchmark.host.v1.Host`: the operators' verbs. Who may call which is in the table of authorisation. */
-export function hostService({ hosts, sessions, trustDomain }: HostApiDeps): ApiService<typeof Host> {
-  const view: HostView = { nodeId: (id) => tpmNodeId(trustDomain, id), isLive: (id) => sessions.isLive(id) };
+export function hostService({
+  hosts,
+  sessions,
+  policies,
+  trustDomain,
+}: HostApiDeps): ApiService<typeof Host> {
+  const view: HostView = {
+    nodeId: (id) => tpmNodeId(trustDomain, id),
+    isLive: (id) => sessions.isLive(id),
+    policyFor: (host) => policies.policyFor(host),
+  };
   const shown = (call: ApiCall, found: Found) => {
     call.audit({ host_id: found.id });
     return hostToWire(found, view);

@@ -15,9 +15,10 @@ import {
   type ObjectChange as WireChange,
   ObjectKind as WireKind,
 } from '../../wire/gen/touchmark/measure/v1/measure_pb.js';
-import { exceedsBlastRadius } from '../policies/brake.js';
+import { exceedsBlastRadius, firstNames } from '../policies/brake.js';
+import type { Outcome } from '../policies/outcome.js';
 import type { ObjectChange } from '../policies/publish.js';
-import type { Outcome, Simulation } from '../policies/simulate.js';
+import type { Simulation } from '../policies/simulate.js';
 import { wireStates } from '../sessions/verdict.js';
 
 const MAX_MANIFESTS = 32 * 1024 * 1024;
@@ -98,9 +99,10 @@ export function changeToWire({ kind, name, change, hash, hashBefore }: ObjectCha
 }
 
 export function impactToWire(impact: Simulation, percent: number): Impact {
-  const { hosts, good, lost, regained, unknown, affected } = impact;
-  const moved = affected.filter(({ stateNow, stateThen }) => stateNow !== stateThen);
-  const others = affected.filter(({ stateNow, stateThen }) => stateNow === stateThen);
+  const { hosts, good, lost, regained, unknown, affected, afterWindows } = impact;
+  const isMoved = ({ stateNow, stateThen, lost: isLost }: Outcome) => isLost || stateNow !== stateThen;
+  const moved = affected.filter(isMoved);
+  const others = affected.filter((outcome) => !isMoved(outcome));
   return create(ImpactSchema, {
     hosts,
     good,
@@ -111,10 +113,13 @@ export function impactToWire(impact: Simulation, percent: number): Impact {
     outcomes: [...moved, ...others].slice(0, MAX_OUTCOMES).map(outcomeToWire),
     held: exceedsBlastRadius(impact, percent),
     blastRadius: percent,
+    lostAtEnd: afterWindows.lost.length,
+    lostAtEndHosts: firstNames(afterWindows.lost),
+    lostAtEndFrom: BigInt(Math.floor(afterWindows.from / 1000)),
   });
 }
 
-function outcomeToWire({ stateNow, stateThen, reasons, ...rest }: Outcome): HostOutcome {
+function outcomeToWire({ stateNow, stateThen, reasons, lost: _, ...rest }: Outcome): HostOutcome {
   return create(HostOutcomeSchema, {
     ...rest,
     stateNow: wireStates[stateNow],

@@ -1,5 +1,6 @@
 import { TouchmarkError } from '../../errors.js';
-import type { Outcome, Simulation } from './simulate.js';
+import type { Outcome } from './outcome.js';
+import type { Simulation } from './simulate.js';
 
 const NAMED = 20;
 
@@ -9,13 +10,12 @@ const NAMED = 20;
  * @param percent of the good hosts, rounded down: of few hosts, none may be lost unless somebody says so
  * @throws TouchmarkError `blast_radius_exceeded`, with the hosts
  */
-export function checkBlastRadius({ good, lost }: Simulation, percent: number): void {
+export function checkBlastRadius({ good, lost }: Pick<Simulation, 'good' | 'lost'>, percent: number): void {
   if (!exceedsBlastRadius({ good, lost }, percent)) return;
-  const named = lost.slice(0, NAMED).map(nameOf);
   const more = lost.length > NAMED ? [`and ${lost.length - NAMED} more`] : [];
   throw new TouchmarkError(
     'blast_radius_exceeded',
-    `this would take the trust of ${lost.length} of ${good} hosts, more than ${percent} %: ${[...named, ...more].join(', ')}`,
+    `this would take the trust of ${lost.length} of ${good} hosts, more than ${percent} %: ${[...firstNames(lost), ...more].join(', ')}`,
   );
 }
 
@@ -24,6 +24,10 @@ export function exceedsBlastRadius(
   percent: number,
 ): boolean {
   return lost.length > Math.floor((good * percent) / 100);
+}
+
+export function firstNames(outcomes: readonly Outcome[]): string[] {
+  return outcomes.slice(0, NAMED).map(nameOf);
 }
 
 export function nameOf({ name, hostId }: Pick<Outcome, 'name' | 'hostId'>): string {

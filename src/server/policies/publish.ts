@@ -10,8 +10,9 @@ import { serialLane } from '../datastores/serial-lane.js';
 import { type Assignments, assign } from './assign.js';
 import { checkBlastRadius } from './brake.js';
 import { headKey, objectKinds, type Policies, versionKey } from './contract.js';
+import type { SimulateDeps } from './outcome.js';
 import { changed, headsOf, namedBy, type Shelf } from './shelf.js';
-import { type SimulateDeps, type Simulation, simulate } from './simulate.js';
+import { type Simulation, simulate } from './simulate.js';
 
 export interface PublisherDeps extends SimulateDeps {
   readonly store: Datastore;

@@ -1,39 +1,16 @@
 /** What would become of every host if other policies were published: its newest evidence, judged by them. Nothing is written. */
-import type { Clock } from '../../clock.js';
-import { messageOf } from '../../errors.js';
-import type { ResolvedPolicy } from '../../measure/policy/model.js';
-import type { Registry } from '../contract.js';
-import { judgementReasons } from '../hosts/derive.js';
-import { transition } from '../hosts/state.js';
-import type { ArchivedEvidence, EvidenceArchive, InForce } from '../measurements/contract.js';
-import { judgementKey, maintenanceEnd } from '../measurements/memory.js';
-import type { AppraisalRecord, Host, HostState, Reason } from '../model.js';
+import { judgementKey } from '../measurements/memory.js';
+import type { Host, HostState } from '../model.js';
 import type { Assignments } from './assign.js';
-import type { Rejudge } from './rejudge.js';
-import type { RejudgeOutcome } from './rejudge-worker.js';
-
-export interface SimulateDeps {
-  readonly registry: Pick<Registry, 'hosts'>;
-  readonly archive: Pick<EvidenceArchive, 'latest'>;
-  readonly clock: Clock;
-  /** Seconds that a suspect host keeps getting SVIDs. */
-  readonly suspectGrace: number;
-  readonly openRejudge: () => Rejudge;
-}
-
-/** What one host is and would be. */
-export interface Outcome {
-  readonly hostId: string;
-  readonly name: string;
-  readonly stateNow: HostState;
-  /** Absent: its evidence is not there or cannot be judged; `reasons` say why. */
-  readonly stateThen?: HostState;
-  readonly reasons: readonly Reason[];
-  /** Names; empty: none applies. */
-  readonly policyNow: string;
-  readonly policyThen: string;
-  readonly groupThen: string;
-}
+import { measuredAliases } from './measured-entries.js';
+import {
+  type Concerned,
+  goodStates,
+  type Outcome,
+  type OutcomeDeps,
+  outcomeOf,
+  type SimulateDeps,
+} from './outcome.js';
 
 export interface Simulation {
   /** Hosts that would be judged otherwise: by another policy, another group, or in another window. */
@@ -41,14 +18,22 @@ export interface Simulation {
   readonly hosts: number;
   /** Hosts that get new identities now because of what they show, or because nothing is asked of them. */
   readonly good: number;
-  /** Of these, the ones that would be drifted or suspect. */
+  /** Of these, the ones that would lose all or some of their identities. */
   readonly lost: readonly Outcome[];
   readonly regained: readonly Outcome[];
   /** Of the good ones, those of which nothing can be said. */
   readonly unknown: readonly Outcome[];
+  /** What follows later if nothing else is published: told, and held by nothing. */
+  readonly afterWindows: AfterWindows;
 }
 
-const good: ReadonlySet<HostState> = new Set(['trusted', 'unmeasured']);
+/** Hosts that would be good, and lost once the accept-next windows of their policy are over. */
+export interface AfterWindows {
+  readonly lost: readonly Outcome[];
+  /** When the first of them is lost. Unix milliseconds, 0: none is. */
+  readonly from: number;
+}
+
 /** Not good, and not because an operator said so. */
 const followsEvidence: ReadonlySet<HostState> = new Set(['drifted', 'suspect']);
 /** Evidence that is read ahead of the judge. */
@@ -63,103 +48,70 @@ export async function simulate(
 ): Promise<Simulation> {
   const at = deps.clock.now();
   const hosts = [...deps.registry.hosts()];
-  const concerned = hosts
-    .map((host) => ({ host, present: before.policyFor(host.labels), coming: after.policyFor(host.labels) }))
-    .filter(({ present, coming }) => judgementKey(present, at) !== judgementKey(coming, at));
+  const all = hosts.map((host): Concerned => {
+    return { host, present: before.policyFor(host.labels), coming: after.policyFor(host.labels), at };
+  });
+  const concerned = all.filter(
+    ({ present, coming }) => judgementKey(present, at) !== judgementKey(coming, at),
+  );
   await using rejudge = deps.openRejudge();
-  const affected: Outcome[] = [];
-  for (let from = 0; from < concerned.length; from += AHEAD) {
+  const room = { ...deps, rejudge, aliases: measuredAliases(deps.registry.entries()) };
+  const affected = await outcomes(room, concerned, signal);
+  const afterWindows = await lostAfterWindows(room, all, affected, signal);
+  return { ...summary(hosts, affected), afterWindows };
+}
+
+async function outcomes(
+  deps: OutcomeDeps,
+  items: readonly Concerned[],
+  signal: AbortSignal | undefined,
+): Promise<Outcome[]> {
+  const found: Outcome[] = [];
+  for (let from = 0; from < items.length; from += AHEAD) {
     signal?.throwIfAborted();
-    const slice = concerned.slice(from, from + AHEAD);
-    affected.push(...(await Promise.all(slice.map((item) => outcomeOf(deps, rejudge, item, at)))));
+    found.push(...(await Promise.all(items.slice(from, from + AHEAD).map((item) => outcomeOf(deps, item)))));
   }
-  return summary(hosts, affected);
+  return found;
 }
 
-interface Concerned {
-  readonly host: Host;
-  readonly present: InForce | undefined;
-  readonly coming: InForce | undefined;
-}
-
-async function outcomeOf(
-  deps: SimulateDeps,
-  rejudge: Rejudge,
-  item: Concerned,
-  at: number,
-): Promise<Outcome> {
-  const { host, present, coming } = item;
-  const base = {
-    hostId: host.id,
-    name: host.name,
-    stateNow: host.state,
-    policyNow: present?.policy.policy.name ?? '',
-    policyThen: coming?.policy.policy.name ?? '',
-    groupThen: coming?.group.name ?? '',
+/** At the end of the last window only what `references` name is accepted, so that no earlier end costs more. */
+async function lostAfterWindows(
+  deps: OutcomeDeps,
+  all: readonly Concerned[],
+  affected: readonly Outcome[],
+  signal: AbortSignal | undefined,
+): Promise<AfterWindows> {
+  const then = new Map(affected.map((outcome) => [outcome.hostId, outcome]));
+  const isGoodThen = ({ host }: Concerned) => {
+    const outcome = then.get(host.id);
+    return goodStates.has(outcome === undefined ? host.state : (outcome.stateThen ?? 'stale'));
   };
-  const unknown = (code: string, message: string): Outcome => ({ ...base, reasons: [{ code, message }] });
-  try {
-    const archived = await deps.archive.latest(host.id);
-    if (archived === undefined && coming !== undefined)
-      return unknown('no_evidence', 'it has shown no evidence yet');
-    const outcome = await judged(rejudge, archived, coming?.policy, at);
-    const appraisal = recordOf(outcome, archived?.record.id ?? '', coming, at);
-    const { state } = transition(
-      host,
-      {
-        kind: 'appraised',
-        suspicions: [],
-        graceMs: deps.suspectGrace * 1000,
-        judged: { appraisal, maintenanceUntil: maintenanceEnd(coming, at) },
-      },
-      at,
-    );
-    // What speaks against it is told whatever follows: of a policy that only reports, nothing does.
-    return { ...base, stateThen: state, reasons: judgementReasons({ ...appraisal, verdict: 'drifted' }) };
-  } catch (error) {
-    return unknown('evidence_unjudged', messageOf(error));
-  }
+  const ending = all
+    .map((item) => ({ ...item, at: lastWindowEnd(item) }))
+    .filter((item, index) => item.at > (all[index]?.at ?? 0) && isGoodThen(item));
+  const judged = await outcomes(deps, ending, signal);
+  const lost = judged.filter(({ stateThen }) => stateThen !== undefined && !goodStates.has(stateThen));
+  const lostIds = new Set(lost.map(({ hostId }) => hostId));
+  const ends = ending.filter(({ host }) => lostIds.has(host.id)).map((item) => item.at);
+  return { lost, from: lost.length === 0 ? 0 : ends.reduce((a, b) => Math.min(a, b)) };
 }
 
-/** The evidence is judged as if it were shown at this moment: windows count as they are now. */
-async function judged(
-  rejudge: Rejudge,
-  archived: ArchivedEvidence | undefined,
-  policy: ResolvedPolicy | undefined,
-  at: number,
-): Promise<RejudgeOutcome> {
-  if (archived === undefined || policy === undefined) {
-    return { verdict: 'unmeasured', explanation: { policyId: '', policyName: '', components: [], pcrs: [] } };
-  }
-  return rejudge.judge({ ...archived.evidence, at }, policy);
+function lastWindowEnd({ coming }: Concerned): number {
+  return (coming?.policy.next ?? []).reduce((last, { until }) => Math.max(last, until), 0);
 }
 
-function recordOf(
-  { verdict, explanation }: RejudgeOutcome,
-  evidenceId: string,
-  coming: InForce | undefined,
-  at: number,
-): AppraisalRecord {
-  return {
-    ...{ verdict, since: at, at, evidenceId },
-    policyId: coming?.policy.id ?? '',
-    policyName: coming?.policy.policy.name ?? '',
-    group: coming?.group.name ?? '',
-    components: explanation.components,
-  };
-}
-
-function summary(hosts: readonly Host[], affected: readonly Outcome[]): Simulation {
-  const wasGood = affected.filter(({ stateNow }) => good.has(stateNow));
+function summary(hosts: readonly Host[], affected: readonly Outcome[]): Omit<Simulation, 'afterWindows'> {
   return {
     affected,
     hosts: hosts.length,
-    good: hosts.filter(({ state }) => good.has(state)).length,
-    lost: wasGood.filter(({ stateThen }) => stateThen !== undefined && !good.has(stateThen)),
+    good: hosts.filter(({ state }) => goodStates.has(state)).length,
+    lost: affected.filter(({ lost }) => lost),
     regained: affected.filter(
       ({ stateNow, stateThen }) =>
-        followsEvidence.has(stateNow) && stateThen !== undefined && good.has(stateThen),
+        followsEvidence.has(stateNow) && stateThen !== undefined && goodStates.has(stateThen),
     ),
-    unknown: wasGood.filter(({ stateThen }) => stateThen === undefined),
+    unknown: affected.filter(
+      ({ stateNow, stateThen }) => goodStates.has(stateNow) && stateThen === undefined,
+    ),
   };
 }

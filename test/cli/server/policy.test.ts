@@ -174,11 +174,22 @@ test('simulate says what would become of every host, and exits with 1 when a goo
   assert.match(stdout, /web-a +trusted +\? +fleet +no_evidence: it has shown no evidence yet/);
   assert.match(
     stdout,
-    /1 of 1 hosts are judged otherwise; of 1 good ones 0 would lose their trust, 1 cannot be told/,
+    /1 of 1 hosts are judged otherwise; of 1 good ones 0 would lose their trust or identities, 1 cannot be told/,
   );
   const { impact } = await at.json('policy simulate -f -', all);
   assert.deepEqual(impact.outcomes[0].state_now, 'HOST_STATE_TRUSTED');
   assert.equal((await at.json('policy list')).objects.length, 0);
+});
+
+test('explain names the policy that applies, also where nothing was judged by it', async () => {
+  await addHost('a', { role: 'web' });
+  await addHost('b', { role: 'db' });
+  await at.good('apply -f -', all);
+  assert.match(
+    await at.good('host explain web-a'),
+    /Policy +: fleet of group web; its evidence is not judged by it yet, or cannot be judged/,
+  );
+  assert.match(await at.good('host explain web-b'), /Policy +: none applies: no group matches its labels/);
 });
 
 test('delete is refused while something names it', async () => {

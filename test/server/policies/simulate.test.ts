@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HostState } from '../../../src/server/model.js';
+import type { Host, HostState } from '../../../src/server/model.js';
 import { exceedsBlastRadius } from '../../../src/server/policies/brake.js';
 import { hostNamed, policyWorld, type Sentence } from '../../fakes/policy-world.js';
+import { entryOf } from '../../support/entries.js';
 import { groupManifest, policyManifest, setManifest } from '../../support/policy-manifests.js';
 import { rejectsCode } from '../../support/rejects-async.js';
 
@@ -25,7 +26,7 @@ test('every host that would be judged otherwise is judged by what it showed last
   assert.deepEqual(judgements, ['1 by uki-fleet at 0']);
   assert.deepEqual(impact.affected, [
     {
-      ...{ hostId: '1', name: 'host-1', stateNow: 'unmeasured', stateThen: 'drifted' },
+      ...{ hostId: '1', name: 'host-1', stateNow: 'unmeasured', stateThen: 'drifted', lost: true },
       reasons: [{ code: 'boot_image_unknown', message: 'boot-chain: event 3 is no reference' }],
       ...{ policyNow: '', policyThen: 'uki-fleet', groupThen: 'all' },
     },
@@ -54,19 +55,112 @@ test('the thread that judges is closed, also when it fails', async () => {
   assert.equal(world.unclosed(), 0);
 });
 
-test('a host without evidence, and evidence that cannot be judged, are told as unknown', async () => {
-  const hosts = numbered(3);
-  const sentence: Sentence = (id) => (id === '1' ? new Error('the log is cut off') : 'trusted');
-  const { publisher } = await policyWorld({ hosts, sentence, silent: ['0'] });
+test('a host without evidence is told as unknown', async () => {
+  const { publisher } = await policyWorld({ hosts: numbered(2), silent: ['0'] });
   const { impact } = await publisher.simulate(fleet);
   assert.deepEqual(
-    impact.unknown.map(({ hostId, reasons }) => [hostId, reasons[0]]),
-    [
-      ['0', { code: 'no_evidence', message: 'it has shown no evidence yet' }],
-      ['1', { code: 'evidence_unjudged', message: 'the log is cut off' }],
-    ],
+    impact.unknown.map(({ hostId, reasons }) => [hostId, reasons]),
+    [['0', [{ code: 'no_evidence', message: 'it has shown no evidence yet' }]]],
   );
   assert.deepEqual(impact.lost, []);
+});
+
+test('hosts whose evidence cannot be judged would go stale, and the brake holds what does that to them', async () => {
+  const hosts = [...numbered(2), hostNamed('d', 'drifted')];
+  const world = await policyWorld({ hosts, sentence: () => new Error('the log is cut off') });
+  const { impact } = await world.publisher.simulate(fleet);
+  assert.deepEqual(
+    impact.affected.map(({ hostId, stateThen, lost, reasons }) => [
+      hostId,
+      stateThen,
+      lost,
+      reasons[0]?.code,
+    ]),
+    [
+      ['0', 'stale', true, 'evidence_unjudged'],
+      ['1', 'stale', true, 'evidence_unjudged'],
+      ['d', 'drifted', false, 'evidence_unjudged'],
+    ],
+  );
+  await rejectsCode(
+    'blast_radius_exceeded',
+    /of 2 of 2 hosts, more than 10 %: host-0, host-1$/,
+    world.apply(fleet),
+  );
+  const reporting = [setManifest(), policyManifest({ mode: 'report' }), groupManifest()];
+  const report = await world.apply(reporting);
+  assert.deepEqual(report.impact.lost, [], 'a policy that only reports asks for no evidence');
+  assert.equal(report.impact.unknown.length, 2);
+});
+
+test('who loses a measured selector that an entry asks for is lost, though it stays good', async () => {
+  const entries = [
+    entryOf('1', ['measure:policy:uki-fleet', 'host:label:role:web']),
+    entryOf('2', ['host:label:role:db']),
+  ];
+  const sentence: Sentence = (_id, { policy }) => (policy.mode === 'report' ? 'unmeasured' : 'trusted');
+  const judged = (id: string, role: string): Host => ({
+    ...hostNamed(id, 'trusted', { role }),
+    appraisal: {
+      ...{ verdict: 'trusted', since: 1, at: 1, evidenceId: 'e', policyId: 'p', policyName: 'uki-fleet' },
+      ...{ group: 'all', components: [] },
+    },
+  });
+  const hosts = [judged('1', 'web'), judged('2', 'db')];
+  const world = await policyWorld({ hosts, entries, sentence });
+  await world.apply(fleet);
+  const report = [policyManifest({ mode: 'report' })];
+  const { impact } = await world.publisher.simulate(report);
+  assert.deepEqual(
+    impact.lost.map(({ hostId, stateThen, reasons }) => [hostId, stateThen, reasons]),
+    [
+      [
+        '1',
+        'unmeasured',
+        [
+          {
+            code: 'measured_selector_ends',
+            message: 'it would have measure:policy:uki-fleet no more, which entries ask for',
+          },
+        ],
+      ],
+    ],
+  );
+  await rejectsCode('blast_radius_exceeded', /of 1 of 2 hosts/, world.apply(report));
+  const gone = world.publisher.remove('HostGroup', 'all', { by: 'uid 7', dryRun: false });
+  await rejectsCode('blast_radius_exceeded', /of 1 of 2 hosts/, gone);
+});
+
+test('who would be lost when accept-next ends is told beforehand, and held by nothing', async () => {
+  const sentence: Sentence = (id, policy, at) => {
+    const open = policy.next.some(({ from, until }) => from <= at && at < until);
+    return id === '1' && !open && policy.next.length > 0 ? 'drifted' : 'trusted';
+  };
+  const world = await policyWorld({ hosts: numbered(3), sentence });
+  const { clock } = world;
+  const until = clock.now() + 3_600_000;
+  const written = (at: number) => new Date(at).toISOString();
+  const acceptNext = [{ references: ['next'], from: written(clock.now() - 1000), until: written(until) }];
+  const windowed = [
+    setManifest(),
+    setManifest({ name: 'next' }),
+    policyManifest({ acceptNext }),
+    groupManifest(),
+  ];
+  const { impact } = await world.apply(windowed);
+  assert.deepEqual(impact.lost, []);
+  assert.deepEqual(
+    [impact.afterWindows.from, impact.afterWindows.lost.map(({ hostId }) => hostId)],
+    [until, ['1']],
+  );
+  const again = (await world.publisher.simulate(windowed)).impact;
+  assert.deepEqual(
+    [again.affected.length, again.afterWindows.lost.length],
+    [0, 1],
+    'told until it is mended',
+  );
+  const mended = await world.apply([policyManifest({ references: ['uki', 'next'] })]);
+  assert.deepEqual(mended.impact.afterWindows, { lost: [], from: 0 });
 });
 
 test('a host that would come back is told, and one that an operator shut out stays out', async () => {
