@@ -39,6 +39,8 @@ import { svidService } from './api/svid.js';
 import { trustDomainService } from './api/trustdomain.js';
 import type { ServerContext } from './context.js';
 import { createArchive } from './measurements/archive.js';
+import { openGather } from './policies/gather.js';
+import { createHarvester } from './policies/harvest.js';
 import { createPublisher } from './policies/publish.js';
 import { openRejudge } from './policies/rejudge.js';
 
@@ -103,7 +105,8 @@ function measurementApi(context: ServerContext): ApiService<typeof Measurement> 
   const suspectGrace = config.attestation.tpm?.suspectGrace ?? 0;
   const shared = { ...context, archive, openRejudge };
   const publisher = createPublisher({ ...shared, suspectGrace, blastRadius });
-  return measurementService({ ...shared, publisher, blastRadius, harvest: shared });
+  const harvest = createHarvester({ ...context, archive, openGather });
+  return measurementService({ ...shared, publisher, blastRadius, harvest });
 }
 
 /** A session lives for weeks: it ends when the authority that its SVID is from is revoked. */

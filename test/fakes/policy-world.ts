@@ -66,7 +66,6 @@ export async function policyWorld(options: PolicyWorldOptions = {}) {
       if (verdict instanceof Error) throw verdict;
       return { verdict, explanation: explanationOf(verdict) };
     },
-    references: async () => [],
     async [Symbol.asyncDispose]() {
       open -= 1;
     },

@@ -144,7 +144,7 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     ListObjects: read,
     GetObject: read,
     DeleteObject: author,
-    ReferenceFromHosts: read,
+    ReferenceFromHosts: author,
   },
   'touchmark.session.v1.Session': {
     Open: agentRenewing,

@@ -82,9 +82,12 @@ function jsonOf(bytes: Buffer): unknown {
   }
 }
 
+export function jsonBytes(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value), 'utf8');
+}
+
 /** At least one piece. */
-export function* piecesOf(value: unknown): Generator<Uint8Array> {
-  const bytes = Buffer.from(JSON.stringify(value), 'utf8');
+export function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at === 0 || at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
 }
 

@@ -2,7 +2,6 @@ import { create } from '@bufbuild/protobuf';
 import { TouchmarkError } from '../../errors.js';
 import { toManifest } from '../../measure/policy/check.js';
 import { NAME_PATTERN } from '../../measure/policy/reference.js';
-import { referenceDocument } from '../../measure/policy/reference-sources/reference-set.js';
 import type { ObjectKind, Version } from '../../measure/policy/resolve.js';
 import {
   type ApplyObjectsRequest,
@@ -22,7 +21,7 @@ import type { Registry } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { HostState, MeasureObjectRecord } from '../model.js';
 import { headKey, objectKinds, type Policies, versionKey } from '../policies/contract.js';
-import { type HarvestDeps, harvest } from '../policies/harvest.js';
+import type { Harvester } from '../policies/harvest.js';
 import type { Publisher, PublishOptions } from '../policies/publish.js';
 import { headsOf, namedBy } from '../policies/shelf.js';
 import { wireStates } from '../sessions/verdict.js';
@@ -30,11 +29,12 @@ import { byWhom } from './agent.js';
 import {
   changeToWire,
   impactToWire,
+  jsonBytes,
   kindFromWire,
   manifestsFromPieces,
   nameFromWire,
   percentFromWire,
-  piecesOf,
+  pieces,
   summaryOf,
   wireKinds,
 } from './measurement-wire.js';
@@ -45,7 +45,7 @@ export interface MeasurementApiDeps {
   readonly registry: Registry;
   readonly policies: Policies;
   readonly publisher: Publisher;
-  readonly harvest: HarvestDeps;
+  readonly harvest: Harvester;
   readonly blastRadius: number;
 }
 
@@ -103,16 +103,16 @@ function readingMethods(
     async *getObject(request) {
       const { object, wire } = await found(deps, request);
       let first = true;
-      for (const manifest of piecesOf(toManifest(object))) {
+      for (const manifest of pieces(jsonBytes(toManifest(object)))) {
         yield create(MeasureObjectSchema, first ? { ...wire, manifest } : { manifest });
         first = false;
       }
     },
     async *referenceFromHosts(request, call) {
-      const { set, hosts, notes } = await harvest(deps.harvest, harvestRequest(request), call.signal);
+      const made = await deps.harvest(harvestRequest(request), call.signal);
       let first = true;
-      for (const manifest of piecesOf(referenceDocument(set))) {
-        const rest = first ? { hosts: [...hosts], notes: [...notes] } : {};
+      for (const manifest of pieces(made.manifest)) {
+        const rest = first ? { hosts: [...made.hosts], notes: [...made.notes] } : {};
         yield create(ReferenceFromHostsResponseSchema, { manifest, ...rest });
         first = false;
       }

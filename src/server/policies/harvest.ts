@@ -1,22 +1,17 @@
 /** A reference set of what hosts showed. It is handed out, never published by itself: accepting it is an operator's word. */
-import { TouchmarkError } from '../../errors.js';
+import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
 import { compileGlob } from '../../measure/policy/glob.js';
-import type { ReferenceSet } from '../../measure/policy/model.js';
-import {
-  type MadeReferences,
-  mergeReferences,
-  type ReferenceAbout,
-} from '../../measure/policy/reference-sources/reference-set.js';
 import type { Registry } from '../contract.js';
+import { serialLane } from '../datastores/serial-lane.js';
 import type { EvidenceArchive } from '../measurements/contract.js';
 import type { Host, HostState } from '../model.js';
 import { nameOf } from './brake.js';
-import type { Rejudge } from './rejudge.js';
+import type { Gather } from './gather.js';
 
 export interface HarvestDeps {
   readonly registry: Pick<Registry, 'hosts'>;
   readonly archive: Pick<EvidenceArchive, 'latest'>;
-  readonly openRejudge: () => Rejudge;
+  readonly openGather: () => Gather;
 }
 
 export interface HarvestRequest {
@@ -29,45 +24,64 @@ export interface HarvestRequest {
   readonly shownByAtLeast: number;
 }
 
-export interface Harvest extends MadeReferences {
+export interface Harvest {
+  /** JSON in UTF-8. */
+  readonly manifest: Uint8Array;
+  /** What its reader should know about what is not in it. */
+  readonly notes: readonly string[];
   /** Names, or IDs of those without one. */
   readonly hosts: readonly string[];
 }
 
+/** @throws TouchmarkError `reference_source_invalid` when no host matches, or there is nothing in what they showed */
+export type Harvester = (request: HarvestRequest, signal?: AbortSignal) => Promise<Harvest>;
+
 const MAX_HOSTS = 1000;
 const MAX_NOTES = 50;
 
-/** @throws TouchmarkError `reference_source_invalid` when no host matches, or none of them showed anything */
-export async function harvest(
-  deps: HarvestDeps,
-  request: HarvestRequest,
-  signal?: AbortSignal,
-): Promise<Harvest> {
-  const hosts = chosenHosts(deps, request);
-  const about = { name: request.name, source: sourceText(hosts) };
-  await using rejudge = deps.openRejudge();
-  const shown: MadeReferences[] = [];
-  const from: string[] = [];
+/** One after the other: what each holds while it is made may be a lot. */
+export function createHarvester(deps: HarvestDeps): Harvester {
+  const lane = serialLane();
+  return (request, signal) => lane.run(() => harvest(deps, request, signal));
+}
+
+async function harvest(deps: HarvestDeps, request: HarvestRequest, signal?: AbortSignal): Promise<Harvest> {
+  signal?.throwIfAborted();
+  const chosen = chosenHosts(deps, request);
+  await using gather = deps.openGather();
+  const hosts: string[] = [];
   const notes: string[] = [];
-  for (const host of hosts) {
+  for (const host of chosen) {
     signal?.throwIfAborted();
-    const archived = await deps.archive.latest(host.id);
-    if (archived === undefined) {
-      notes.push(`${nameText(host)} has shown no evidence yet`);
-      continue;
-    }
-    const made = await readShown(rejudge, archived.evidence, { ...about, source: nameText(host) });
-    if ('note' in made) notes.push(made.note);
-    else {
-      shown.push(mergeReferences(about, made.references));
-      from.push(nameText(host));
-    }
+    const told = await addHost(deps, gather, { name: request.name, source: nameText(host) }, host);
+    if (told.shown) hosts.push(nameText(host));
+    notes.push(...told.notes.slice(0, MAX_NOTES - notes.length));
   }
-  if (shown.length === 0) throw nothing('none of the hosts has shown logs that can be read', notes);
-  const merged = mergeReferences(about, shown);
+  if (hosts.length === 0)
+    throw nothing('none of the hosts has shown anything that a quote vouches for', notes);
   const least = Math.max(1, request.shownByAtLeast);
-  const set = least === 1 ? merged.set : commonPart(merged.set, shown, least);
-  return { set, notes: [...notes, ...merged.notes].slice(0, MAX_NOTES), hosts: from };
+  const manifest = await gather.finish({ name: request.name, source: sourceText(chosen) }, least);
+  if (manifest !== undefined) return { manifest, notes, hosts };
+  throw nothing(`nothing was shown by ${least} of these hosts; ${hosts.length} have shown something`, notes);
+}
+
+/** What cannot be read of one host is told, and keeps the others in. */
+async function addHost(
+  { archive }: HarvestDeps,
+  gather: Gather,
+  about: { name: string; source: string },
+  { id }: Host,
+): Promise<{ shown: boolean; notes: readonly string[] }> {
+  const left = (why: string) => ({ shown: false, notes: [`${about.source} ${why}`] });
+  try {
+    const archived = await archive.latest(id);
+    if (archived === undefined) return left('has shown no evidence yet');
+    const told = await gather.add(archived.evidence, about);
+    return told.shown || told.notes.length > 0 ? told : left('has shown neither boot log nor IMA list');
+  } catch (error) {
+    if (hasCode(error, 'reference_source_too_large')) throw error;
+    return left(`is left out: ${messageOf(error)}`);
+  }
 }
 
 function chosenHosts({ registry }: HarvestDeps, { labels, states }: HarvestRequest): Host[] {
@@ -86,49 +100,6 @@ function chosenHosts({ registry }: HarvestDeps, { labels, states }: HarvestReque
     );
   }
   return hosts;
-}
-
-async function readShown(
-  rejudge: Rejudge,
-  evidence: Parameters<Rejudge['references']>[0],
-  about: ReferenceAbout,
-): Promise<{ references: readonly MadeReferences[] } | { note: string }> {
-  try {
-    const references = await rejudge.references(evidence, about);
-    return references.length > 0
-      ? { references }
-      : { note: `${about.source} has shown neither boot log nor IMA list` };
-  } catch (error) {
-    return { note: `${about.source} is left out: ${(error as Error).message}` };
-  }
-}
-
-/** What so many hosts have in common: what a single one runs is not what the fleet runs. */
-function commonPart(set: ReferenceSet, shown: readonly MadeReferences[], least: number): ReferenceSet {
-  const keep = <T>(list: (set: ReferenceSet) => readonly T[], keyOf: (item: T) => string): T[] => {
-    const counts = new Map<string, number>();
-    for (const one of shown) {
-      for (const key of new Set(list(one.set).map(keyOf))) counts.set(key, (counts.get(key) ?? 0) + 1);
-    }
-    return list(set).filter((item) => (counts.get(keyOf(item)) ?? 0) >= least);
-  };
-  const digestOf = ({ digest }: { digest: string }) => digest;
-  return {
-    ...set,
-    firmware: keep((one) => one.firmware, digestOf),
-    firmwareConfig: keep((one) => one.firmwareConfig, digestOf),
-    secureBoot: keep((one) => one.secureBoot, digestOf),
-    bootChain: keep((one) => one.bootChain, digestOf),
-    userspace: keep((one) => one.userspace, digestOf),
-    commandLines: keep(
-      (one) => one.commandLines,
-      (line) => line,
-    ),
-    files: keep(
-      (one) => one.files,
-      ({ digest, path }) => `${digest} ${path}`,
-    ),
-  };
 }
 
 function sourceText(hosts: readonly Host[]): string {

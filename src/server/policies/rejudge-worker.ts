@@ -4,23 +4,21 @@ import { messageOf } from '../../errors.js';
 import { appraise } from '../../measure/appraise/appraise.js';
 import type { Appraisal, Evidence } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
-import type { MadeReferences, ReferenceAbout } from '../../measure/policy/reference-sources/reference-set.js';
 import type { Numbered } from '../thread.js';
-import { shownReferences } from './shown-references.js';
 
 export interface RejudgePolicy {
   readonly policy: ResolvedPolicy;
 }
 
-export type RejudgeQuestion =
-  | { readonly evidence: Evidence; readonly policyId: string }
-  | { readonly evidence: Evidence; readonly about: ReferenceAbout };
+export interface RejudgeQuestion {
+  readonly evidence: Evidence;
+  readonly policyId: string;
+}
 
 export type RejudgeOutcome = Pick<Appraisal, 'verdict' | 'explanation'>;
 
 export type RejudgeAnswer =
   | { readonly id: number; readonly outcome: RejudgeOutcome }
-  | { readonly id: number; readonly made: readonly MadeReferences[] }
   | { readonly id: number; readonly error: string };
 
 if (!isMainThread) serve();
@@ -39,7 +37,6 @@ function answer(
 ): RejudgeAnswer {
   const { id, evidence } = request;
   try {
-    if ('about' in request) return { id, made: shownReferences(request.about, evidence) };
     const policy = policies.get(request.policyId);
     if (policy === undefined) throw new Error(`policy ${request.policyId} was not given`);
     const { verdict, explanation } = appraise(evidence, undefined, policy);

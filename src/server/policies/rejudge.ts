@@ -1,15 +1,12 @@
 /** Looking at the evidence of many hosts again, off the event loop. */
 import type { Evidence } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
-import type { MadeReferences, ReferenceAbout } from '../../measure/policy/reference-sources/reference-set.js';
 import { createThread } from '../thread.js';
 import type { RejudgeAnswer, RejudgeOutcome, RejudgePolicy, RejudgeQuestion } from './rejudge-worker.js';
 
 export interface Rejudge extends AsyncDisposable {
   /** With whole logs and no state. @throws Error with the reason why it could not be judged at all */
   judge(evidence: Evidence, policy: ResolvedPolicy): Promise<RejudgeOutcome>;
-  /** What the evidence shows, as references. @throws Error with the reason why its logs cannot be read */
-  references(evidence: Evidence, about: ReferenceAbout): Promise<readonly MadeReferences[]>;
 }
 
 /** One thread for one piece of work; it starts with the first evidence, and ends when this is disposed of. */
@@ -22,22 +19,13 @@ export function openRejudge(): Rejudge {
       onEnd: () => sent.clear(),
     },
   );
-  const ask = async (question: RejudgeQuestion) => {
-    const answer = await thread.ask(question);
-    if ('error' in answer) throw new Error(answer.error);
-    return answer;
-  };
   return {
     async judge(evidence, policy) {
       if (!sent.has(policy.id)) thread.tell({ policy } satisfies RejudgePolicy);
       sent.add(policy.id);
-      const answer = await ask({ evidence, policyId: policy.id });
-      if ('outcome' in answer) return answer.outcome;
-      throw new Error('the thread that judges gave another answer');
-    },
-    async references(evidence, about) {
-      const answer = await ask({ evidence, about });
-      return 'made' in answer ? answer.made : [];
+      const answer = await thread.ask({ evidence, policyId: policy.id });
+      if ('error' in answer) throw new Error(answer.error);
+      return answer.outcome;
     },
     [Symbol.asyncDispose]: () => thread[Symbol.asyncDispose](),
   };

@@ -19,7 +19,7 @@ export interface ReferenceAbout {
 export const MAX_FILES = 200_000;
 const MAX_DESCRIPTION = 1024;
 
-const digestLists = ['firmware', 'firmwareConfig', 'secureBoot', 'bootChain', 'userspace'] as const;
+export const digestLists = ['firmware', 'firmwareConfig', 'secureBoot', 'bootChain', 'userspace'] as const;
 const lists = [
   ...digestLists,
   'ukis',
@@ -50,8 +50,16 @@ export function mergeReferences(about: ReferenceAbout, made: readonly MadeRefere
 }
 
 export function tooManyFiles(source: string): TouchmarkError {
-  const message = `${source} has more than ${MAX_FILES} files for one reference set`;
-  return new TouchmarkError('reference_source_too_large', message);
+  return tooMany(source, MAX_FILES, 'files for one reference set');
+}
+
+export function tooMany(source: string, most: number, what: string): TouchmarkError {
+  return new TouchmarkError('reference_source_too_large', `${source} has more than ${most} ${what}`);
+}
+
+/** Whether it accepts nothing. */
+export function isEmptySet(set: ReferenceSet): boolean {
+  return lists.every((list) => set[list].length === 0);
 }
 
 /** The manifest: what a set does not have is left out. */

@@ -702,7 +702,8 @@ export const Measurement: GenService<{
     output: typeof DeleteObjectResponseSchema;
   },
   /**
-   * A reference set of what hosts showed, for somebody to look at and to apply; in pieces as above.
+   * A reference set of what hosts showed, as far as their quotes vouch for it, for somebody to look at and to apply; in pieces
+   * as above. One call is served at a time.
    *
    * @generated from rpc touchmark.measure.v1.Measurement.ReferenceFromHosts
    */
