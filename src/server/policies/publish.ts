@@ -1,7 +1,5 @@
 /** decode -> verify -> decide -> publish: manifests become versions and heads, in one batch, or nothing happens. */
 import { TouchmarkError } from '../../errors.js';
-import { hashOf } from '../../measure/policy/canonical.js';
-import { checkManifest } from '../../measure/policy/check.js';
 import type { MeasurementObject } from '../../measure/policy/model.js';
 import { parseReference } from '../../measure/policy/reference.js';
 import type { ObjectKind, Version } from '../../measure/policy/resolve.js';
@@ -9,6 +7,7 @@ import type { Condition, Datastore, Write } from '../datastores/contract.js';
 import { serialLane } from '../datastores/serial-lane.js';
 import { type Assignments, assign } from './assign.js';
 import { checkBlastRadius } from './brake.js';
+import { checkedVersions } from './checked.js';
 import { headKey, objectKinds, type Policies, versionKey } from './contract.js';
 import type { SimulateDeps } from './outcome.js';
 import { changed, headsOf, namedBy, type Shelf } from './shelf.js';
@@ -99,10 +98,7 @@ async function weigh(deps: PublisherDeps, shelf: Shelf, signal?: AbortSignal) {
 }
 
 async function propose({ store, policies }: PublisherDeps, manifests: readonly unknown[]): Promise<Proposal> {
-  const versions = manifests.map((manifest): Version => {
-    const object = checkManifest(manifest);
-    return { object, hash: hashOf(object) };
-  });
+  const versions = await checkedVersions(manifests);
   refuseRepeated(versions);
   const { shelf } = policies;
   const changes = versions.map(({ object, hash }) => changeOf(shelf, object, hash));
