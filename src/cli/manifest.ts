@@ -17,6 +17,7 @@ export interface Manifests {
 /** From here on a file that is JSON is not read as YAML, whose reader keeps the place of every word. */
 const LARGE = 512 * 1024;
 const allKinds = ['Entry', ...kinds];
+const kindWords = `${allKinds.slice(0, -1).join(', ')} or ${allKinds.at(-1)}`;
 
 /**
  * Reads all documents of a file, YAML or JSON, each one a manifest or a list of such; every problem is collected, each
@@ -38,6 +39,9 @@ export function readManifest(file: string, source: string): Manifests {
   }
   for (const root of rootsOf(source, lines, complain)) {
     for (const item of isSeq(root) ? root.items : [root]) readOne(item as Node, complain, read);
+  }
+  if (read.problems.length + read.entries.length + read.objects.length === 0) {
+    complain(0, 'holds no manifest');
   }
   read.problems.sort((a, b) => a.line - b.line || a.column - b.column);
   return read;
@@ -66,14 +70,15 @@ function readOne(item: Node, complain: Complain, into: Manifests): void {
     return;
   }
   const kind = item.get('kind');
-  if (kind === undefined || kind === 'Entry') readEntry(item, complain, into.entries);
+  // What has an ID is meant to be an entry; of anything else only its kind would tell.
+  if (kind === undefined && !item.has('spiffeId')) complain(start, `kind is missing: ${kindWords}`);
+  else if (kind === undefined || kind === 'Entry') readEntry(item, complain, into.entries);
   else if (kinds.some((known) => known === kind)) readObject(item, complain, into.objects);
   else {
     const pair = item.items.find(({ key }) => isScalar(key) && key.value === 'kind');
-    const words = `${allKinds.slice(0, -1).join(', ')} or ${allKinds.at(-1)}`;
     const written = JSON.stringify(kind) ?? 'nothing';
     const place = (pair?.key as Node | undefined)?.range?.[0] ?? start;
-    complain(place, `kind must be ${words}, not ${written}${nearest(String(kind), allKinds)}`);
+    complain(place, `kind must be ${kindWords}, not ${written}${nearest(String(kind), allKinds)}`);
   }
 }
 

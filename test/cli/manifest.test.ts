@@ -79,6 +79,18 @@ test('one bad entry does not hide a good one, but is not half read', () => {
   assert.deepEqual(problems.map(formatProblem), ['w.yaml:10:1: hint: must be text']);
 });
 
+test('a file without any manifest is a problem', () => {
+  for (const text of ['', '# nothing\n', '---\n---\n', '[]'])
+    assert.deepEqual(problemsOf(text), ['w.yaml:1:1: holds no manifest'], text);
+});
+
+test('what has no kind is taken for an entry only if it has an ID', () => {
+  assert.deepEqual(problemsOf('name: p\nsecureBoot: {}\n'), [
+    'w.yaml:1:1: kind is missing: Entry, MeasurementPolicy, ReferenceSet or HostGroup',
+  ]);
+  assert.deepEqual(problemsOf(good.replace('kind: Entry\n', '')), ['w.yaml:1:1: kind is missing']);
+});
+
 test('a key that stands twice is a problem', () => {
   assert.match(problemsOf(`${good}hint: a\nhint: b\n`)[0] ?? '', /^w\.yaml:6:1: .*unique/);
 });

@@ -31,6 +31,17 @@ export function objectsTable(objects: readonly MeasureObject[]): string {
   return table(['NAME', 'VERSION', 'HOSTS', 'SINCE', 'USED BY', 'WHAT'], rows);
 }
 
+export function versionsTable(versions: readonly MeasureObject[]): string {
+  const rows = versions.map(({ hash, createdAt, createdBy, publishedAt, summary }) => [
+    hash,
+    timeText(createdAt),
+    printable(createdBy),
+    publishedAt === 0n ? '-' : timeText(publishedAt),
+    printable(summary),
+  ]);
+  return table(['VERSION', 'MADE', 'BY', 'IN FORCE SINCE', 'WHAT'], rows);
+}
+
 export function objectHead(object: MeasureObject): string {
   const rows: (readonly [string, string])[] = [
     ['# version', object.hash],

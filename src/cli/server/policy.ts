@@ -12,6 +12,7 @@ import { readManifest } from '../manifest.js';
 import type { ObjectManifest } from '../manifest-object.js';
 import { readText } from '../read-file.js';
 import type { Argument, Flag, Verb, VerbContext } from '../verb.js';
+import { checkTogether } from './check-together.js';
 import { json, serverFlags, withServer } from './connect.js';
 import {
   allowedWithdrawal,
@@ -21,7 +22,7 @@ import {
   withdrawalFlags,
   withdraws,
 } from './measure-calls.js';
-import { changeLine, impactText, objectHead, objectsTable } from './measure-view.js';
+import { changeLine, impactText, objectHead, objectsTable, versionsTable } from './measure-view.js';
 
 const fileFlag: Flag = {
   name: 'f',
@@ -32,7 +33,7 @@ const fileFlag: Flag = {
 const hashFlag: Flag = {
   name: 'hash',
   type: 'string',
-  doc: 'That very version, 64 hex digits; else the one in force.',
+  doc: 'That very version, by its hash or the beginning of it; else the one in force.',
 };
 const nameArgument: Argument = { name: 'NAME', doc: 'Its name.' };
 
@@ -58,11 +59,12 @@ const check: Verb = {
   example: 'touchmark-server policy check -f fleet.yaml',
   flags: [fileFlag],
   run: async (context) => {
-    const rows = (await objectsOf(context)).map(({ object }) => ({
-      kind: object.kind,
-      name: object.name,
-      hash: hashOf(object),
-    }));
+    const versions = (await objectsOf(context)).map(({ object }) => ({ object, hash: hashOf(object) }));
+    const { problems, missing } = checkTogether(versions);
+    if (problems.length > 0) throw new TouchmarkError('data_invalid', problems.join('\n'));
+    for (const one of missing)
+      context.out.note(`note: ${one}, which is not in these files: the server has to have it`);
+    const rows = versions.map(({ object: { kind, name }, hash }) => ({ kind, name, hash }));
     const lines = rows.map(({ kind, name, hash }) => `${kind} ${name} is good: ${hash}`);
     context.out.result({ pretty: lines.join('\n'), json: { objects: rows } });
     return 0;
@@ -98,10 +100,10 @@ interface Wording {
   readonly kind: ObjectKind;
 }
 
-/** list, show and delete are the same for all kinds. */
+/** list, versions, show and delete are the same for all kinds. */
 function verbsOf(word: string, kindName: string, plural: string): Verb[] {
   const wording = { word, kindName, plural, kind: kindWords[kindName] ?? 0 };
-  return [listVerb(wording), showVerb(wording), deleteVerb(wording)];
+  return [listVerb(wording), versionsVerb(wording), showVerb(wording), deleteVerb(wording)];
 }
 
 function listVerb({ word, plural, kind }: Wording): Verb {
@@ -115,6 +117,25 @@ function listVerb({ word, plural, kind }: Wording): Verb {
         const answer = await api.measurement.listObjects({ kind });
         context.out.result({
           pretty: objectsTable(answer.objects),
+          json: json(ListObjectsResponseSchema, answer),
+        });
+        return 0;
+      }),
+  };
+}
+
+function versionsVerb({ word, kind }: Wording): Verb {
+  return {
+    name: `${word} versions`,
+    summary: 'List the versions of one that are kept, newest first.',
+    example: `touchmark-server ${word} versions NAME`,
+    flags: serverFlags,
+    args: [nameArgument],
+    run: (context) =>
+      withServer(context, async (api) => {
+        const answer = await api.measurement.listVersions({ kind, name: context.args[0] ?? '' });
+        context.out.result({
+          pretty: versionsTable(answer.objects),
           json: json(ListObjectsResponseSchema, answer),
         });
         return 0;

@@ -4,7 +4,11 @@ import { stringify } from 'yaml';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { checkManifest } from '../../measure/policy/check.js';
 import { NAME_PATTERN } from '../../measure/policy/reference.js';
-import { mergeReferences, referenceDocument } from '../../measure/policy/reference-sources/reference-set.js';
+import {
+  isEmptySet,
+  mergeReferences,
+  referenceDocument,
+} from '../../measure/policy/reference-sources/reference-set.js';
 import { UsageError } from '../parse.js';
 import type { Flag, Verb, VerbContext } from '../verb.js';
 import { type ReferenceSource, referenceSources } from './reference-sources.js';
@@ -49,6 +53,12 @@ const create: Verb = {
     }
     const { set, notes } = mergeReferences(about, made);
     for (const note of notes) context.out.note(`note: ${note}`);
+    if (isEmptySet(set)) {
+      throw new TouchmarkError(
+        'reference_source_invalid',
+        `${about.source} gives nothing that can be a reference`,
+      );
+    }
     const document = referenceDocument(set);
     // What is written here can be applied.
     checkManifest(document);

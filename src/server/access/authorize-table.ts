@@ -143,6 +143,7 @@ export const authorizeTable: Readonly<Record<string, Readonly<Record<string, Rul
     Simulate: read,
     ListObjects: read,
     GetObject: read,
+    ListVersions: read,
     DeleteObject: author,
     ReferenceFromHosts: author,
   },

@@ -20,8 +20,9 @@ import {
 import type { Registry } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { HostState, MeasureObjectRecord } from '../model.js';
-import { headKey, objectKinds, type Policies, versionKey } from '../policies/contract.js';
+import { headKey, objectKinds, type Policies } from '../policies/contract.js';
 import type { Harvester } from '../policies/harvest.js';
+import { keptVersion, keptVersions } from '../policies/kept.js';
 import type { Publisher, PublishOptions } from '../policies/publish.js';
 import { headsOf, namedBy } from '../policies/shelf.js';
 import { wireStates } from '../sessions/verdict.js';
@@ -94,12 +95,14 @@ function publishingMethods({
 
 function readingMethods(
   deps: MeasurementApiDeps,
-): Pick<Methods, 'listObjects' | 'getObject' | 'referenceFromHosts'> {
+): Pick<Methods, 'listObjects' | 'listVersions' | 'getObject' | 'referenceFromHosts'> {
   return {
     listObjects: async ({ kind }) => {
       const kinds = kind === WireKind.UNSPECIFIED ? objectKinds : [kindFromWire(kind)];
       return create(ListObjectsResponseSchema, { objects: await listed(deps, kinds) });
     },
+    listVersions: async (request) =>
+      create(ListObjectsResponseSchema, { objects: await versions(deps, request) }),
     async *getObject(request) {
       const { object, wire } = await found(deps, request);
       let first = true;
@@ -176,26 +179,38 @@ async function found(deps: MeasurementApiDeps, request: GetObjectRequest) {
   const kind = kindFromWire(request.kind);
   const name = nameFromWire(request.name);
   const [listing] = (await listed(deps, [kind])).filter((object) => object.name === name);
-  const hash = request.hash === '' ? (listing?.hash ?? '') : request.hash;
-  const record = await versionOf(deps.store, { kind, name }, hash);
+  const wanted = request.hash === '' ? (listing?.hash ?? '') : request.hash;
+  const record = await keptVersion(deps.store, { kind, name }, wanted);
   if (record === undefined) {
-    const which = request.hash === '' ? '' : ` of the hash ${hash.slice(0, 64)}`;
+    const which = request.hash === '' ? '' : ` of the hash ${wanted.slice(0, 64)}`;
     throw new TouchmarkError('object_not_found', `there is no ${kind} ${name}${which}`);
   }
-  const { object, createdAt, createdBy } = record;
-  const inForce = listing?.hash === hash ? listing : { kind: wireKinds[kind], name };
-  const { $typeName: _, ...fields } = create(MeasureObjectSchema, inForce);
-  const description = object.description;
-  const about = { hash, description, summary: summaryOf(object), createdAt: seconds(createdAt), createdBy };
-  return { object, wire: { ...fields, ...about } };
+  return { object: record.object, wire: versionToWire(record, listing) };
 }
 
-async function versionOf(
-  store: Datastore,
-  object: { kind: ObjectKind; name: string },
-  hash: string,
-): Promise<MeasureObjectRecord | undefined> {
-  return (await store.get('measure_object', versionKey(object, hash)))?.value;
+/** @param listing of the version in force: what is said of it, if it is this one */
+function versionToWire(
+  { object, hash, createdAt, createdBy }: MeasureObjectRecord,
+  listing: MeasureObject | undefined,
+) {
+  const { kind, name, description } = object;
+  const inForce = listing?.hash === hash ? listing : { kind: wireKinds[kind], name };
+  const { $typeName: _, ...fields } = create(MeasureObjectSchema, inForce);
+  const about = { hash, description, summary: summaryOf(object), createdAt: seconds(createdAt), createdBy };
+  return { ...fields, ...about };
+}
+
+/** Newest first. @throws TouchmarkError `object_not_found` */
+async function versions(deps: MeasurementApiDeps, request: Pick<GetObjectRequest, 'kind' | 'name'>) {
+  const kind = kindFromWire(request.kind);
+  const name = nameFromWire(request.name);
+  const [listing] = (await listed(deps, [kind])).filter((object) => object.name === name);
+  const kept: MeasureObject[] = [];
+  for await (const version of keptVersions(deps.store, { kind, name })) {
+    kept.push(create(MeasureObjectSchema, versionToWire(version, listing)));
+  }
+  if (kept.length === 0) throw new TouchmarkError('object_not_found', `there is no ${kind} ${name}`);
+  return kept.sort((a, b) => Number(b.createdAt - a.createdAt));
 }
 
 /** By head key: hosts that a group, or a policy by any group, judges. */

@@ -101,6 +101,17 @@ test('what show prints can be applied as it is, and older versions are shown by 
   const old = await at.json(`reference show uki -hash ${hash}`);
   assert.equal(old.manifest.description, '');
   assert.equal(old.published_at, '0');
+  const { objects } = await at.json('reference versions uki');
+  assert.deepEqual(new Set(objects.map((version: { hash: string }) => version.hash)).size, 2);
+  assert.ok(objects.some((version: { hash: string }) => version.hash === hash));
+  assert.match(await at.good('reference versions uki'), new RegExp(`\\n${hash} .* - +1 bootChain, 1 files`));
+  assert.equal((await at.json(`reference show uki -hash ${hash.slice(0, 12)}`)).hash, hash);
+  await at.fails('reference versions gone', 1, /there is no ReferenceSet gone/);
+  await at.fails(
+    `reference show uki -hash ${hash.slice(0, 3)}`,
+    1,
+    /there is no ReferenceSet uki of the hash/,
+  );
   await at.fails('policy show gone', 1, /there is no MeasurementPolicy gone/);
   await at.fails(
     `policy show fleet -hash ${'0'.repeat(64)}`,
@@ -148,6 +159,29 @@ test('policy check reads manifests without a server', async () => {
     refused.stderr,
     /-:3:1: bootChain: has nothing to compare with: name references, or accept digests/,
   );
+});
+
+test('policy check sees what is wrong with the objects of the files together', async () => {
+  const offline = typist(program, { TOUCHMARK_SERVER_SOCKET: '/nonexistent' });
+  const ring = `${set}includes: [other]\n---\n${set.replace('uki', 'other')}includes: [uki]\n---\n${policy}---\n${policy}`;
+  const { code, stderr } = await offline.plain('policy check -f -', ring);
+  assert.equal(code, 1);
+  assert.match(stderr, /MeasurementPolicy fleet is declared twice\n/);
+  assert.match(stderr, /reference sets include one another: uki -> other -> uki/);
+  const open = await offline.plain('policy check -f -', `${policy}---\n${group}`);
+  assert.equal(open.code, 0);
+  assert.match(
+    open.stderr,
+    /^note: MeasurementPolicy fleet names ReferenceSet uki, which is not in these files: the server has to have it\n$/,
+  );
+  const pinned = await offline.plain(
+    'policy check -f -',
+    `${set}---\n${policy.replace('[uki]', `[uki@${'0'.repeat(64)}]`)}`,
+  );
+  assert.match(pinned.stderr, /names ReferenceSet uki@0{64}, which is not in these files/);
+  const empty = await offline.plain('policy check -f -', '# nothing\n');
+  assert.equal(empty.code, 1);
+  assert.match(empty.stderr, /-:1:1: holds no manifest/);
 });
 
 test('a large set of JSON is read whole and comes back whole', async () => {

@@ -80,8 +80,10 @@ test('a directory: programs by their path on the host, links not followed, data 
   assert.deepEqual(all.files, [{ digest: sha256('hello'), path: '/etc/motd' }]);
   const live = await set('--from', 'dir', join(root, 'usr/lib'));
   assert.ok(live.files[0].path.endsWith('/root/usr/lib/libx.so'));
-  const none = await set('--from', 'dir', join(root, 'etc'), '-root', root);
+  const none = await create('--from', 'dir', join(root, 'etc'), '-root', root);
+  assert.equal(none.code, 1);
   assert.match(none.stderr, /note: etc: no program or library found/);
+  assert.match(none.stderr, /dir etc gives nothing that can be a reference/);
   const wrong = await create('--from', 'dir', join(directory, 'root'), '-root', join(directory, 'root/usr'));
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /root is not below -root/);

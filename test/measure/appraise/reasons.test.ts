@@ -31,6 +31,11 @@ test('every reason is asserted by a test', () => {
   assert.deepEqual(missing, []);
 });
 
+test('no code that was ever published is renamed or taken away, and a new one is written down', () => {
+  const published = readFileSync(join(repoRoot(), 'test/data/reason-codes.txt'), 'utf8').trim().split('\n');
+  assert.deepEqual(Object.keys(reasonTable).sort(), published);
+});
+
 test('a code that is not of the table has no remedy', () => {
   assert.equal(remedyOf('no_such_reason'), '');
   assert.equal(remedyOf('constructor'), '');

@@ -106,6 +106,7 @@ const expected: Readonly<Record<string, string>> = {
   '/touchmark.measure.v1.Measurement/DeleteObject': 'px',
   '/touchmark.measure.v1.Measurement/GetObject': 'vapx',
   '/touchmark.measure.v1.Measurement/ListObjects': 'vapx',
+  '/touchmark.measure.v1.Measurement/ListVersions': 'vapx',
   '/touchmark.measure.v1.Measurement/ReferenceFromHosts': 'px',
   '/touchmark.measure.v1.Measurement/Simulate': 'vapx',
   '/touchmark.host.v1.Host/ListHosts': 'vapx',

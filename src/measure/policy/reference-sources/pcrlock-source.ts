@@ -1,7 +1,7 @@
 import { messageOf, TouchmarkError } from '../../../errors.js';
 import { isJsonObject, type JsonValue, parseJson } from '../../../spiffe/json.js';
 import { hashByName, isHashName } from '../../../tpm/algorithms.js';
-import { type PcrMeasurement, pcrReferences } from './pcr-references.js';
+import { type PcrMeasurement, pcrReferences, usedBanks } from './pcr-references.js';
 import { labelText, type MadeReferences, type ReferenceAbout, referenceSet } from './reference-set.js';
 
 const MAX_FILE = 4 * 1024 * 1024;
@@ -19,6 +19,11 @@ export function pcrlockReferences(about: ReferenceAbout, bytes: Uint8Array): Mad
   const measured = records.map((record, index) => readRecord(record, index, about.source));
   const { parts, left } = pcrReferences(measured);
   const notes = left.map((pcr) => `${about.source}: measurements of PCR ${pcr} are judged by no component`);
+  const hashes = [...new Set(measured.flatMap(({ digests }) => [...digests.keys()]))];
+  if (usedBanks(measured).length === 0)
+    notes.push(
+      `${about.source}: its digests are of ${hashes.map(labelText).join(', ')}; SHA-256, SHA-384 and SHA-1 are taken`,
+    );
   return { set: referenceSet(about, parts), notes };
 }
 

@@ -60,6 +60,26 @@ test('a pcrlock file adds its measurements, alone or under records', () => {
   }
 });
 
+test('a pcrlock file of hashes that are not taken says so', () => {
+  const records = [{ pcr: 4, digests: [{ hashAlg: 'sha512', digest: hash('sha512', 'x') }] }];
+  const { set, notes } = pcrlockReferences(about, Buffer.from(JSON.stringify(records)));
+  assert.deepEqual(set.bootChain, []);
+  assert.deepEqual(notes, ['good host: its digests are of sha512; SHA-256, SHA-384 and SHA-1 are taken']);
+});
+
+test('of a log that a quote vouches for in part, that part is taken, in the bank of the quote', () => {
+  const event = (pcr: number) => ({ pcr, type: eventType.efiAction, data: `in ${pcr}` });
+  const vouched = { bank: 'sha256', pcrs: new Set([0, 7]) } as const;
+  const { set, notes } = bootLogReferences(about, agileLog([event(0), event(4), event(7)]), vouched);
+  assert.deepEqual(
+    [set.firmware, set.bootChain, set.secureBoot].map((list) => list.map(({ digest }) => digest)),
+    [[sha256('in 0')], [], [sha256('in 7')]],
+  );
+  assert.ok(notes.includes('good host: events of PCR 4 are left out: no quote bears them out'));
+  const other = { bank: 'sha384', pcrs: new Set([0]) } as const;
+  assert.deepEqual(bootLogReferences(about, agileLog([event(0)]), other).set.firmware, []);
+});
+
 test('a file that is no pcrlock file is refused by what is wrong with it', () => {
   const one = { hashAlg: 'sha256', digest: hash('sha256', 'x') };
   for (const [document, message] of [
