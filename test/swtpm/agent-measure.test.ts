@@ -73,9 +73,9 @@ async function begin(t: TestContext) {
 function covered({ evidence, quote }: Awaited<ReturnType<Awaited<ReturnType<typeof begin>>['ask']>>) {
   const [boot, userspace, ima] = evidence.logs.map(({ data }) => data);
   assert.ok(boot && userspace && ima);
-  const firmware = replayBootLog(parseBootLog(boot)).pcrs;
+  const firmware = replayBootLog(parseBootLog(boot));
   const systemd = replayUserspaceLog(parseUserspaceLog(userspace), firmware).pcrs;
-  const values = new Map([...(firmware.get('sha256') ?? []), ...(systemd.get('sha256') ?? [])]);
+  const values = new Map([...(firmware.pcrs.get('sha256') ?? []), ...(systemd.get('sha256') ?? [])]);
   for (const pcr of pcrs) if (!values.has(pcr)) values.set(pcr, new Uint8Array(32));
   return firstMatchingPrefix(parseImaBinary(ima), (pcr10) => {
     const digest = pcrDigest('sha256', selection, values.set(10, pcr10));

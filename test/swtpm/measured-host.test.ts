@@ -33,7 +33,7 @@ for (const bank of ['sha1', 'sha256'] as const) {
     await host.measureText(15, 'machine-id:4711', 'machine-id');
     const boot = replayBootLog(parseBootLog(await readFile(host.bootLogPath)));
     assert.deepEqual(boot.findings, []);
-    const userspace = replayUserspaceLog(parseUserspaceLog(await readFile(host.userspaceLogPath)), boot.pcrs);
+    const userspace = replayUserspaceLog(parseUserspaceLog(await readFile(host.userspaceLogPath)), boot);
     const ima = imaReplay(bank);
     const records = [...parseImaBinary(await readFile(host.imaListPath))];
     for (const record of records) ima.extend(record);

@@ -1,4 +1,4 @@
-import { type PcrBanks, pcrsAsJson } from '../../measure/banks.js';
+import { pcrsAsJson, type ReplayedBanks } from '../../measure/banks.js';
 import { parseBootLog } from '../../measure/boot/boot-log.js';
 import { replayBootLog } from '../../measure/boot/boot-replay.js';
 import { parseUserspaceLog } from '../../measure/userspace/userspace-log.js';
@@ -30,6 +30,6 @@ export const inspectUserspaceLog: Verb = {
   },
 };
 
-async function startOf(path: string): Promise<PcrBanks> {
-  return path === '' ? new Map() : replayBootLog(parseBootLog(await readInput(path))).pcrs;
+async function startOf(path: string): Promise<ReplayedBanks | undefined> {
+  return path === '' ? undefined : replayBootLog(parseBootLog(await readInput(path)));
 }

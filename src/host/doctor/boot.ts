@@ -1,6 +1,5 @@
 import { messageOf } from '../../errors.js';
-import type { PcrBanks } from '../../measure/banks.js';
-import { startValue } from '../../measure/banks.js';
+import { type ReplayedBanks, startValue } from '../../measure/banks.js';
 import { MAX_BOOT_LOG, parseBootLog } from '../../measure/boot/boot-log.js';
 import { replayBootLog } from '../../measure/boot/boot-replay.js';
 import type { Finding } from '../../measure/finding.js';
@@ -24,10 +23,11 @@ export async function examineBoot(subject: Subject, tpm: TpmDevice | undefined):
   // Before the logs, so that these hold everything that the registers do.
   const registers = await readRegisters(tpm);
   const boot = await readBoot(subject);
-  const userspace = await readUserspace(subject, boot.pcrs ?? new Map());
+  const userspace = await readUserspace(subject, boot.replay);
   const findings = [...boot.findings, ...userspace.findings];
-  if (boot.pcrs === undefined) return findings;
-  for (const [bank, values] of registers) findings.push(...compare(bank, values, boot.pcrs, userspace.pcrs));
+  if (boot.replay === undefined) return findings;
+  for (const [bank, values] of registers)
+    findings.push(...compare(bank, values, boot.replay, userspace.replay));
   return findings;
 }
 
@@ -44,7 +44,7 @@ async function readRegisters(tpm: TpmDevice | undefined): Promise<Registers> {
 interface Replayed {
   readonly findings: DoctorFinding[];
   /** undefined: there is no log that could be replayed. */
-  readonly pcrs?: PcrBanks;
+  readonly replay?: ReplayedBanks;
 }
 
 async function readBoot(subject: Subject): Promise<Replayed> {
@@ -53,24 +53,24 @@ async function readBoot(subject: Subject): Promise<Replayed> {
   if (!Buffer.isBuffer(bytes)) return { findings: [bytes] };
   try {
     const log = parseBootLog(bytes);
-    const { pcrs, findings } = replayBootLog(log);
+    const replay = replayBootLog(log);
     const banks = log.algorithms.map(({ bank }) => bank).join(', ');
     const message = `the firmware logged ${log.events.length} events for ${banks}, ${bytes.length} bytes`;
-    return { pcrs, findings: [found('boot_log', message), ...remarks(findings)] };
+    return { replay, findings: [found('boot_log', message), ...remarks(replay.findings)] };
   } catch (error) {
     return { findings: [found('boot_log_invalid', messageOf(error))] };
   }
 }
 
-async function readUserspace({ userspaceLog }: Subject, start: PcrBanks): Promise<Replayed> {
+async function readUserspace({ userspaceLog }: Subject, start?: ReplayedBanks): Promise<Replayed> {
   const read = () => readUserspaceLog(userspaceLog, MAX_USERSPACE_LOG);
   const bytes = await tried(read, 'userspace_log', userspaceLog);
   if (!Buffer.isBuffer(bytes)) return { findings: [bytes] };
   try {
     const log = parseUserspaceLog(bytes);
-    const { pcrs, findings } = replayUserspaceLog(log, start);
+    const replay = replayUserspaceLog(log, start);
     const message = `systemd logged ${log.events.length} measurements`;
-    return { pcrs, findings: [found('userspace_log', message), ...remarks(findings)] };
+    return { replay, findings: [found('userspace_log', message), ...remarks(replay.findings)] };
   } catch (error) {
     return { findings: [found('userspace_log_invalid', messageOf(error))] };
   }
@@ -103,26 +103,28 @@ function remarks(findings: readonly Finding[]): DoctorFinding[] {
 function compare(
   bank: PcrBank,
   registers: PcrValues,
-  boot: PcrBanks,
-  userspace: PcrBanks | undefined,
+  boot: ReplayedBanks,
+  userspace: ReplayedBanks | undefined,
 ): DoctorFinding[] {
-  const fromBoot = boot.get(bank);
+  const fromBoot = boot.pcrs.get(bank);
   if (fromBoot === undefined)
     return [
       found('boot_log_bank_missing', `bank ${bank} is allocated, and the firmware logs nothing for it`),
     ];
   const derived = (pcr: number) =>
-    userspace?.get(bank)?.get(pcr) ?? fromBoot.get(pcr) ?? startValue(bank, pcr);
-  const differing = bootPcrs.filter((pcr) => {
-    const value = registers.get(pcr);
-    return value !== undefined && Buffer.compare(value, derived(pcr)) !== 0;
-  });
+    userspace?.pcrs.get(bank)?.get(pcr) ?? fromBoot.get(pcr) ?? startValue(bank, pcr);
+  const open = bootPcrs.filter((pcr) => [boot, userspace].some((log) => log?.gaps.get(bank)?.has(pcr)));
+  const known = bootPcrs.filter((pcr) => registers.has(pcr) && !open.includes(pcr));
+  const differing = known.filter(
+    (pcr) => Buffer.compare(registers.get(pcr) ?? new Uint8Array(), derived(pcr)) !== 0,
+  );
   const say = (code: FindingCode, pcrs: readonly number[], what: string) =>
     pcrs.length === 0 ? [] : [found(code, `${bank}: PCR ${pcrs.join(', ')} ${what}`)];
   const firmware = differing.filter((pcr) => !laterPcrs.has(pcr));
   const later = differing.filter((pcr) => laterPcrs.has(pcr));
-  const explained = bootPcrs.filter((pcr) => registers.has(pcr) && !differing.includes(pcr));
+  const explained = known.filter((pcr) => !differing.includes(pcr));
   return [
+    ...say('boot_log_bank_missing', open, 'cannot be compared: some events have no digest of this bank'),
     ...say('boot_log', explained, 'hold what the logs say'),
     ...say('boot_log_mismatch', firmware, 'hold something else than the log of the firmware says'),
     ...say('userspace_unexplained', later, 'hold something else than the logs say'),

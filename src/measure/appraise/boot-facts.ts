@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { TouchmarkError } from '../../errors.js';
 import type { HashName } from '../../tpm/algorithms.js';
 import { parseBootLog } from '../boot/boot-log.js';
-import { replayBootLog } from '../boot/boot-replay.js';
+import { replayBootBank } from '../boot/boot-replay.js';
 import type { ComponentName } from '../policy/model.js';
 import { bootCommandLines } from './boot-command-lines.js';
 import { type SeenEvents, seenEvents } from './boot-events.js';
@@ -23,14 +23,15 @@ export function bootFacts(bytes: Uint8Array, bank: HashName, compiled: Compiled 
   const named = { length: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
   try {
     const log = parseBootLog(bytes);
-    const pcrs = replayBootLog(log).pcrs.get(bank);
-    if (!pcrs) {
-      const message = `the boot log has no whole ${bank} bank`;
+    const replayed = replayBootBank(log, bank);
+    if (!replayed) {
+      const message = `the boot log has nothing for bank ${bank}`;
       return { ...noBootLog, ...named, problem: { code: 'boot_log_bank_missing', message } };
     }
+    const { values: pcrs, gaps } = replayed;
     const events = seenEvents(log.events, bank);
     const counts = new Map([...pcrs.keys()].map((pcr) => [pcr, events(pcr).length]));
-    return { ...named, pcrs, events: counts, ...judged(events, bank, compiled) };
+    return { ...named, pcrs, gaps: new Set(gaps.keys()), events: counts, ...judged(events, bank, compiled) };
   } catch (error) {
     if (!(error instanceof TouchmarkError)) throw error;
     return { ...noBootLog, ...named, problem: { code: 'boot_log_unreadable', message: error.message } };

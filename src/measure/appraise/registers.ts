@@ -33,7 +33,7 @@ export function appraiseRegisters(
         quoted: quoted ? hex(quoted) : '',
         derived: hex(value),
         from,
-        explained: sameRegister(value, quoted),
+        explained: !derived.boot.gaps.has(pcr) && sameRegister(value, quoted),
       };
     });
 }

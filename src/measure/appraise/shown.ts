@@ -22,13 +22,16 @@ export interface Shown {
 }
 
 /** What is not quoted is not known; what no log explains may be anything. */
-export function registersTally({ registers, values }: Shown, pcrs: readonly number[]): Tally {
+export function registersTally({ registers, values, boot, bank }: Shown, pcrs: readonly number[]): Tally {
   const tally = counting();
   for (const pcr of pcrs) {
     const found = registers.find((one) => one.pcr === pcr);
     if (!found) {
       const message = `PCR ${pcr} is not in the quote`;
       tally.add('unknown', () => ({ code: 'pcr_not_quoted', message, pcr }));
+    } else if (boot.gaps.has(pcr)) {
+      const message = `the boot log has events of PCR ${pcr} without a ${bank} digest`;
+      tally.add('unknown', () => ({ code: 'boot_log_bank_missing', message, log: 'boot-log', pcr }));
     } else if (!found.explained && values) {
       const message = `PCR ${pcr} holds ${found.quoted}, the logs give ${found.derived}`;
       tally.add('fail', () => ({ code: 'pcr_unexplained', message, pcr }));

@@ -48,6 +48,8 @@ export interface BootFacts {
   readonly problem?: LogProblem;
   /** Registers after the whole log; only those that it extends. */
   readonly pcrs: ReadonlyMap<number, Uint8Array>;
+  /** Registers of which some event has no digest of the quoted bank: whatever they hold, nothing explains it. */
+  readonly gaps: ReadonlySet<number>;
   /** Events that extend, by register. */
   readonly events: ReadonlyMap<number, number>;
   readonly judged: Readonly<Partial<Record<ComponentName, Tally>>>;
@@ -94,6 +96,7 @@ export const noBootLog: BootFacts = {
   length: 0,
   sha256: '',
   pcrs: new Map(),
+  gaps: new Set(),
   events: new Map(),
   judged: {},
   commandLines: [],

@@ -81,8 +81,8 @@ function readEvent2(reader: LogReader, index: number, algorithms: readonly LogAl
 }
 
 /**
- * Each listed algorithm at most once and no other. An event that leaves one out is kept: `replayBootLog` then gives that
- * bank up, and says so.
+ * Each listed algorithm at most once and no other. An event that leaves one out is kept: `replayBootLog` then gives its
+ * PCR up in that bank, and says so.
  */
 function readDigests(
   reader: LogReader,

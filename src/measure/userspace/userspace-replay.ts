@@ -1,12 +1,11 @@
 import { timingSafeEqual } from 'node:crypto';
-import { digest, type HashName, isHashName } from '../../tpm/algorithms.js';
-import { extend, type PcrBanks, replayableBanks, startValue } from '../banks.js';
+import { digest, isHashName } from '../../tpm/algorithms.js';
+import { type ReplayedBanks, replayBanks, startValue } from '../banks.js';
 import type { Finding, FindingCode } from '../finding.js';
 import type { UserspaceEvent, UserspaceLog } from './userspace-log.js';
 
-export interface UserspaceReplay {
-  /** Only PCRs that this log extends; in a bank of which the log leaves something out, none. */
-  readonly pcrs: PcrBanks;
+/** Only PCRs that this log extends. */
+export interface UserspaceReplay extends ReplayedBanks {
   readonly findings: readonly Finding[];
 }
 
@@ -15,33 +14,21 @@ const expectedPcrs = new Set([9, 11, 12, 13, 15]);
 /** Measured as an HMAC under the key, so that the text can be known and the digest not checked. */
 const keyed = 'volume-key';
 
+const fromTheStart: ReplayedBanks = { pcrs: new Map(), gaps: new Map() };
+
 /**
  * Goes on where the firmware's log ended. Does not establish that anything happened: compare the values with a quote. Text is
  * vouched for by a confirmed PCR only, and only where it hashes to the digest (`digest_mismatch` tells where not).
- * @param start PCR values before the first record, as `replayBootLog` gives them; what is not in them was never extended.
+ * @param start what came before the first record, as `replayBootLog` gives it; a PCR that is not in it was never extended.
  */
-export function replayUserspaceLog(log: UserspaceLog, start: PcrBanks = new Map()): UserspaceReplay {
+export function replayUserspaceLog(log: UserspaceLog, start = fromTheStart): UserspaceReplay {
   const extending = log.events.filter(({ pcr }) => pcr !== undefined);
   const named = [...new Set(extending.flatMap(({ digests }) => [...digests.keys()]))];
-  const { banks, findings } = replayableBanks(named, extending);
-  const pcrs = new Map(banks.map((bank) => [bank, replayBank(bank, extending, start)]));
+  const { findings, ...banks } = replayBanks(named, extending, (bank, pcr) =>
+    start.gaps.get(bank)?.has(pcr) ? undefined : (start.pcrs.get(bank)?.get(pcr) ?? startValue(bank, pcr)),
+  );
   const all = [...findings, ...log.events.flatMap(eventFindings)];
-  return { pcrs, findings: all.sort((a, b) => (a.event ?? -1) - (b.event ?? -1)) };
-}
-
-function replayBank(
-  bank: HashName,
-  events: readonly UserspaceEvent[],
-  start: PcrBanks,
-): Map<number, Uint8Array> {
-  const values = new Map<number, Uint8Array>();
-  for (const { pcr, digests } of events) {
-    const by = digests.get(bank);
-    if (pcr === undefined || !by) continue;
-    const before = values.get(pcr) ?? start.get(bank)?.get(pcr) ?? startValue(bank, pcr);
-    values.set(pcr, extend(bank, before, by));
-  }
-  return values;
+  return { ...banks, findings: all.sort((a, b) => (a.event ?? -1) - (b.event ?? -1)) };
 }
 
 function eventFindings(event: UserspaceEvent): Finding[] {

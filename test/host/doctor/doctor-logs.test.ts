@@ -7,6 +7,7 @@ import { bootEvents } from '../../../src/host/swtpm/boot-events.js';
 import { imaRecord, imaSigData, userspaceRecord, writeBootLog } from '../../../src/host/swtpm/log-writer.js';
 import { digest } from '../../../src/tpm/algorithms.js';
 import { createSoftwareTpm } from '../../fakes/software-tpm.js';
+import { agileLog, algorithms, separators } from '../../support/boot-log-factory.js';
 import { codes, lay, messageOf } from './lay.js';
 
 /** Logs as the measured host writes them, and a chip that was told the same. */
@@ -83,6 +84,15 @@ test('logs that are damaged, odd or of another bank are told', async (t) => {
   assert.equal((await examineBoot(subject, tpm))[0]?.code, 'boot_log_absent');
   await mkdir(path);
   assert.equal((await examineBoot(subject, tpm))[0]?.code, 'boot_log_unreadable');
+});
+
+test('a register of which some event has no digest of a bank is not compared in it, the others are', async (t) => {
+  const { at, subject, tpm } = await booted(t);
+  const [first] = algorithms.sha1;
+  const gap = { pcr: 5, type: 4, data: '', digests: [[first, Buffer.alloc(20)]] as const };
+  await writeFile(at('sec', 'tpm0', 'binary_bios_measurements'), agileLog([gap, ...separators()]));
+  const missing = messageOf(await examineBoot(subject, tpm), 'boot_log_bank_missing');
+  assert.match(missing, /^sha256: PCR 5 cannot be compared/);
 });
 
 test('a list of IMA that leads to PCR 10 is good', async (t) => {

@@ -4,6 +4,7 @@ import { appraise } from '../../../src/measure/appraise/appraise.js';
 import type { Evidence } from '../../../src/measure/appraise/contract.js';
 import { isMeasured } from '../../../src/measure/appraise/is-measured.js';
 import type { AppraisalState } from '../../../src/measure/appraise/state.js';
+import { eventType } from '../../../src/measure/boot/event-types.js';
 import { bootEvents } from '../../support/appraisal-boot.js';
 import {
   allRules,
@@ -27,7 +28,7 @@ import {
   withoutValues,
 } from '../../support/appraisal-host.js';
 import { codesOf, componentOf, faults, judge } from '../../support/appraisal-judge.js';
-import { sha1Log } from '../../support/boot-log-factory.js';
+import { agileLog, sha1Log } from '../../support/boot-log-factory.js';
 import { digestField, field, nameField } from '../../support/ima-list.js';
 import { throwsCode } from '../../support/rejects.js';
 import { record } from '../../support/userspace-log-factory.js';
@@ -288,6 +289,26 @@ test('boot_aggregate: the list begins with it, and it is the hash of the registe
   for (const [first, code, outcome] of rows) {
     const result = judge({ first });
     assert.deepEqual([codesOf(result, 'runtime'), componentOf(result, 'runtime').result], [[code], outcome]);
+  }
+});
+
+test('a register of which the boot log leaves something out in the quoted bank is never explained, the others are', () => {
+  const sha1Only = [[0x4, Buffer.alloc(20)]] as const;
+  const gap = (pcr: number) => ({ pcr, type: eventType.ipl, data: '', digests: sha1Only });
+  // Nothing else extends PCR 14, so that it holds what the log without the event gives.
+  for (const [pcr, component] of [
+    [14, 'boot-chain'],
+    [3, 'firmware-config'],
+  ] as const) {
+    const bootLog = agileLog([...bootEvents, gap(pcr)]);
+    const { userspaceLog, imaList } = late;
+    const result = appraise(evidenceOf(late.pcrs, { bootLog, userspaceLog, imaList }), undefined, policy);
+    assert.deepEqual(
+      result.explanation.pcrs.filter(({ explained }) => !explained).map((one) => one.pcr),
+      [pcr],
+    );
+    assert.deepEqual(faults(result), { [component]: ['boot_log_bank_missing'] });
+    assert.equal(result.newState.boot.pcrs.has(pcr), false);
   }
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { parseBootLog } from '../../../src/measure/boot/boot-log.js';
-import { replayBootLog } from '../../../src/measure/boot/boot-replay.js';
+import { replayBootBank, replayBootLog } from '../../../src/measure/boot/boot-replay.js';
 import { eventType } from '../../../src/measure/boot/event-types.js';
 import { agileLog, locality, type MadeEvent, separators, variable } from '../../support/boot-log-factory.js';
 
@@ -27,6 +27,38 @@ test('only PCRs that the log extends have values; PCR 17 to 22 start with ones',
   assert.deepEqual([...(pcrs.get('sha1')?.keys() ?? [])], [17, 23]);
   assert.equal(pcrOf([event], 17), shaOf(Buffer.alloc(32, 0xff), digestOf('x')));
   assert.equal(pcrOf([{ ...event, pcr: 23 }], 23), shaOf(Buffer.alloc(32), digestOf('x')));
+});
+
+test('an event without a digest of one bank costs its PCR in that bank, and nothing else', () => {
+  const sha1Only = [[0x4, hash('sha1', 'x', 'buffer')]] as const;
+  const gap = { pcr: 5, type: eventType.efiAction, data: 'x', digests: sha1Only };
+  const around = [...separators(), version];
+  const { pcrs, gaps, findings } = replayOf([...around, gap, ...separators('00000000', [5])]);
+  const whole = replayOf(around);
+  assert.deepEqual([...(pcrs.get('sha1')?.keys() ?? [])], [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.deepEqual([...(pcrs.get('sha256')?.keys() ?? [])], [0, 1, 2, 3, 4, 6, 7]);
+  for (const pcr of [0, 1, 2, 3, 4, 6, 7]) {
+    assert.deepEqual(pcrs.get('sha256')?.get(pcr), whole.pcrs.get('sha256')?.get(pcr));
+  }
+  const found = {
+    code: 'bank_incomplete',
+    event: 9,
+    message: 'event 9 has no sha256 digest, so PCR 5 of sha256 is not replayed',
+  };
+  assert.deepEqual(gaps, new Map([['sha256', new Map([[5, found]])]]));
+  assert.deepEqual(
+    findings.filter(({ code }) => code === 'bank_incomplete'),
+    [found],
+  );
+});
+
+test('one bank is replayed as among all of them; one that the log does not have is none', () => {
+  const log = parseBootLog(agileLog([locality(3), version, ...separators()]));
+  const whole = replayBootLog(log);
+  assert.deepEqual(replayBootBank(log, 'sha256')?.values, whole.pcrs.get('sha256'));
+  assert.equal(replayBootBank(log, 'sha384'), undefined);
+  const sha1Only = parseBootLog(agileLog([{ ...version, digests: [[0x4, hash('sha1', 'x', 'buffer')]] }]));
+  assert.equal(replayBootBank(sha1Only, 'sha256'), undefined);
 });
 
 test('EV_NO_ACTION extends nothing, whatever it says', () => {

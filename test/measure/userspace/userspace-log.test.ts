@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
+import { parseBootLog } from '../../../src/measure/boot/boot-log.js';
+import { replayBootLog } from '../../../src/measure/boot/boot-replay.js';
+import { eventType } from '../../../src/measure/boot/event-types.js';
 import { MAX_USERSPACE_LOG, parseUserspaceLog } from '../../../src/measure/userspace/userspace-log.js';
 import { replayUserspaceLog } from '../../../src/measure/userspace/userspace-replay.js';
+import { agileLog } from '../../support/boot-log-factory.js';
 import { throwsCode } from '../../support/rejects.js';
 import { record, userspaceLog } from '../../support/userspace-log-factory.js';
 
@@ -12,7 +16,7 @@ const codes = (...records: object[]) => replay(...records).findings.map(({ code,
 test('phases go on from the PCR values that are given', () => {
   const log = parseUserspaceLog(userspaceLog(record(11, 'enter-initrd'), record(11, 'leave-initrd')));
   const before = hash('sha256', 'what the stub measured', 'buffer');
-  const start = new Map([['sha256' as const, new Map([[11, before]])]]);
+  const start = { pcrs: new Map([['sha256' as const, new Map([[11, before]])]]), gaps: new Map() };
   const first = hash('sha256', Buffer.concat([before, hash('sha256', 'enter-initrd', 'buffer')]), 'buffer');
   const second = hash('sha256', Buffer.concat([first, hash('sha256', 'leave-initrd', 'buffer')]), 'hex');
   const { pcrs, findings } = replayUserspaceLog(log, start);
@@ -53,10 +57,26 @@ test('other PCRs, other content and incomplete banks are found', () => {
   assert.deepEqual([...pcrs.keys()], ['sha256']);
   assert.deepEqual(
     findings.map(({ message }) => message),
-    ['event 1 has no sha1 digest, so that bank is not replayed'],
+    ['event 1 has no sha1 digest, so PCR 11 of sha1 is not replayed'],
   );
   const sm3 = { hashAlg: 'sm3_256', digest: '00' };
   assert.deepEqual(codes({ ...record(11, 'x'), digests: [sm3] }), [['bank_unsupported', null]]);
+});
+
+test("a register that the firmware's log does not tell is not gone on with; the others are", () => {
+  const section = { pcr: 12, type: eventType.ipl, data: 'x' };
+  const gap = { ...section, pcr: 11, digests: [[0x4, hash('sha1', 'x', 'buffer')]] as const };
+  const firmware = replayBootLog(parseBootLog(agileLog([gap, section])));
+  const log = parseUserspaceLog(userspaceLog(record(11, 'sysinit'), record(12, 'x'), record(11, 'ready')));
+  const { pcrs, findings } = replayUserspaceLog(log, firmware);
+  assert.deepEqual([...(pcrs.get('sha256')?.keys() ?? [])], [12]);
+  assert.deepEqual(findings, [
+    {
+      code: 'bank_incomplete',
+      event: 0,
+      message: 'event 0 goes on from a value that is not known, so PCR 11 of sha256 is not replayed',
+    },
+  ]);
 });
 
 test('a record that is cut off is refused', () => {
