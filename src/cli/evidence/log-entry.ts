@@ -1,7 +1,7 @@
 /** Single entries of the logs, as people read them: what the reasons of a judgement point to. */
 import { TouchmarkError } from '../../errors.js';
 import type { ComponentReason, LogKind } from '../../measure/appraise/contract.js';
-import { digestText } from '../../measure/appraise/digest-text.js';
+import { digestText, withoutNuls } from '../../measure/appraise/digest-text.js';
 import { type BootEvent, parseBootLog } from '../../measure/boot/boot-log.js';
 import { eventTypeName } from '../../measure/boot/event-types.js';
 import { imaBinaryReader } from '../../measure/ima/ima-binary.js';
@@ -104,7 +104,7 @@ function digestOf(digests: ReadonlyMap<string, Uint8Array>, bank: string): strin
 function dataText(data: Uint8Array): string {
   const bytes = Buffer.from(data.buffer, data.byteOffset, Math.min(data.byteLength, 2 * MAX_TEXT));
   for (const encoding of ['utf8', 'utf16le'] as const) {
-    const text = bytes.toString(encoding).replace(/\0+$/, '');
+    const text = withoutNuls(bytes.toString(encoding));
     if (text.length > 1 && /^[\x20-\x7e]+$/.test(text)) return quoted(text);
   }
   return '';

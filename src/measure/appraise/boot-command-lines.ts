@@ -7,7 +7,7 @@ import type { SeenEvent, SeenEvents } from './boot-events.js';
 import type { StartedUkis } from './boot-ukis.js';
 import { commandLine } from './command-lines.js';
 import type { Compiled } from './compile.js';
-import { digestText } from './digest-text.js';
+import { digestText, withoutNuls } from './digest-text.js';
 import type { CommandLine } from './state.js';
 import { sectionDigests, sectionNameDigest } from './uki-lookup.js';
 
@@ -88,7 +88,7 @@ function stubLine(seen: SeenEvent): Found[] {
   if (type !== eventType.ipl || data.length < 2 || data.length % 2 !== 0) return [];
   const bank = seen.digest.slice(0, seen.digest.indexOf(':')) as HashName;
   if (digestText(bank, digest(bank, data)) !== seen.digest) return [];
-  const text = Buffer.from(data).toString('utf16le').replace(/\0+$/, '');
+  const text = withoutNuls(Buffer.from(data).toString('utf16le'));
   return [{ source: 'stub', seen, text }];
 }
 

@@ -7,7 +7,7 @@ import type { StartedUkis } from './boot-ukis.js';
 import type { Compiled } from './compile.js';
 import { digestText } from './digest-text.js';
 import { type Counting, counting, type Tally } from './tally.js';
-import { sectionDigests, sectionNameDigest } from './uki-lookup.js';
+import { sectionNameDigest } from './uki-lookup.js';
 
 export interface BootChainContext {
   readonly events: SeenEvents;
@@ -72,12 +72,8 @@ function judgeImages({ events, compiled, bank }: BootChainContext, tally: Counti
 function isKnownEvent(seen: SeenEvent, { compiled, ukis, lines }: BootChainContext): boolean {
   if (compiled.bootChain.has(seen.digest)) return true;
   // The kernel's stub measures the initrd that the image handed it.
-  if (seen.event.pcr === 9 && initrds(ukis).includes(seen.digest)) return true;
+  if (seen.event.pcr === 9 && ukis.initrds.has(seen.digest)) return true;
   return isLeftToCommandLine(seen, lines, compiled.policy.commandLine);
-}
-
-export function initrds({ images }: StartedUkis): Digest[] {
-  return images.flatMap((uki) => sectionDigests(uki, '.initrd'));
 }
 
 /**

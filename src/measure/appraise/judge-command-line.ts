@@ -2,7 +2,7 @@ import type { OnFail } from '../policy/model.js';
 import { addBoot, refusedForItsData, type SeenEvent } from './boot-events.js';
 import type { Compiled } from './compile.js';
 import { quoted } from './digest-text.js';
-import { type BootChainContext, initrds } from './judge-boot-chain.js';
+import type { BootChainContext } from './judge-boot-chain.js';
 import type { CommandLine } from './state.js';
 import { type Counting, counting, type Tally } from './tally.js';
 
@@ -57,5 +57,5 @@ export function judgeLine(tally: Counting, line: CommandLine, { commandLines, po
 
 function isNamed({ digest, event }: SeenEvent, { compiled, ukis, lines }: BootChainContext): boolean {
   if (compiled.bootChain.has(digest) || lines.lines.some((line) => line.event === event.index)) return true;
-  return event.pcr === 9 && initrds(ukis).includes(digest);
+  return event.pcr === 9 && ukis.initrds.has(digest);
 }

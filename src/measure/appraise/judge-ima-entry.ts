@@ -3,7 +3,7 @@ import type { ImaEntry } from '../ima/ima-entry.js';
 import { fieldsOf, type ImaFileDigest } from '../ima/ima-template.js';
 import { AGENT_PREFIX } from './agent-files.js';
 import type { Compiled } from './compile.js';
-import { digestText, latin1 } from './digest-text.js';
+import { digestText, latin1, withoutNuls } from './digest-text.js';
 import type { ReasonCode } from './reasons.js';
 
 /** What is to be said of one entry, wherever in a list it stands. */
@@ -78,7 +78,7 @@ function judgeBuffer(
 ): EntryVerdict {
   if (!isHashOf(digest, buffer)) return refused('ima_entry_forged', 'buffer');
   if (name === KEXEC) {
-    return { ...accepted, kind: 'kexec', text: Buffer.from(buffer).toString('utf8').replace(/\0+$/, '') };
+    return { ...accepted, kind: 'kexec', text: withoutNuls(Buffer.from(buffer).toString('utf8')) };
   }
   if (!compiled?.policy.runtime) return acceptedBuffer;
   const { files, signers } = compiled;
