@@ -63,8 +63,8 @@ export function signCrl(template: CrlTemplate, signer: CrlSigner): Buffer {
     signer.subjectDer,
     encodeTime(thisUpdate),
     encodeTime(nextUpdate),
-    // An empty list is left out altogether (RFC 5280 section 5.1.2.6).
-    ...(entries.length === 0 ? [] : [sequence(...entries)]),
+    // An empty list is left out altogether (RFC 5280 section 5.1.2.6). A long one would not fit the stack as arguments.
+    ...(entries.length === 0 ? [] : [sequence(Buffer.concat(entries))]),
     tlv(tag.constructed(0), extensions),
   );
   return sequence(tbs, algorithm, bitString(signDer(tbs, signer.key)));

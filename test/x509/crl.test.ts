@@ -59,6 +59,13 @@ const entry = (serial: Uint8Array): RevokedCertificate => ({
 const listOf = (serials: readonly Uint8Array[], number = 7n) =>
   signCrl({ number, thisUpdate: now, nextUpdate: now + 600, entries: serials.map(entry) }, authority);
 
+test('a list of very many entries is signed and read as a short one is', () => {
+  const serials = Array.from({ length: 150_000 }, (_, n) => Buffer.from((2 ** 31 + n).toString(16), 'hex'));
+  const crl = readCrl(listOf(serials));
+  assert.equal(crl.entries.size, serials.length);
+  verifyCrl(crl, issuer, { now });
+});
+
 test('a list says what it was made of, in the order of the serial numbers, each once', () => {
   const serials = [Uint8Array.of(0x80), Uint8Array.of(1, 2), Uint8Array.of(0, 5), Uint8Array.of(0x80)];
   const crl = readCrl(listOf(serials, 260n));
