@@ -1,5 +1,5 @@
 import type { PeImage } from './pe-image.js';
-import { sectionContent } from './section-content.js';
+import { sectionReader } from './section-content.js';
 
 /** Sections of a unified kernel image in the order in which systemd-stub measures them. Never the signature of the result. */
 export const canonicalOrder = [
@@ -52,7 +52,7 @@ export function stubOf(image: PeImage): Stub {
 function stubName(image: PeImage): string {
   const section = image.sections.find(({ name, rawSize }) => name === '.sdmagic' && rawSize <= 4096);
   if (!section || section.virtualSize > 4096) return '';
-  const text = sectionContent(image, section).toString('latin1');
+  const text = sectionReader(image)(section).toString('latin1');
   const start = text.indexOf(INFO);
   const end = text.indexOf(' ####', start + INFO.length);
   return start < 0 || end < 0 ? '' : text.slice(start + INFO.length, end).replace(/[^\x20-\x7e]/g, '?');

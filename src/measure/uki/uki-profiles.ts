@@ -1,6 +1,6 @@
 import type { Finding } from '../finding.js';
 import type { PeImage, PeSection } from './pe-image.js';
-import { sectionContent } from './section-content.js';
+import { type SectionReader, sectionReader } from './section-content.js';
 import { hardwareDependent, type Stub, type UkiSectionName } from './stub.js';
 
 /** One section that the stub measures, with its content in memory. */
@@ -31,7 +31,7 @@ export function profilesOf(image: PeImage, stub: Stub): { profiles: UkiProfile[]
     : [];
   const common = image.sections.slice(0, starts[0] ?? image.sections.length);
   const own = starts.map((start, at) => image.sections.slice(start, starts[at + 1]));
-  const content = contents(image);
+  const content = sectionReader(image);
   const tables = own.length === 0 ? [[]] : own;
   return {
     profiles: tables.map((table, index) => profile(index, table, common, stub, content)),
@@ -39,23 +39,7 @@ export function profilesOf(image: PeImage, stub: Stub): { profiles: UkiProfile[]
   };
 }
 
-/** Each section's content once, however many profiles share it. */
-function contents(image: PeImage): (section: PeSection) => Buffer {
-  const made = new Map<PeSection, Buffer>();
-  return (section) => {
-    const content = made.get(section) ?? sectionContent(image, section);
-    made.set(section, content);
-    return content;
-  };
-}
-
-function profile(
-  index: number,
-  own: Table,
-  common: Table,
-  stub: Stub,
-  content: (section: PeSection) => Buffer,
-): UkiProfile {
+function profile(index: number, own: Table, common: Table, stub: Stub, content: SectionReader): UkiProfile {
   const named = (table: Table, name: string) => table.filter((section) => section.name === name);
   const sections: UkiSection[] = [];
   const choices: UkiSection[] = [];

@@ -129,6 +129,21 @@ test('padding of the file is not measured; what the file lacks is measured as ze
   );
 });
 
+test('sections that the file lacks are bounded together, not one by one', () => {
+  const lacking = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({
+      name: '.dtbauto',
+      content: 'd',
+      virtualSize: 1024 * 1024,
+      virtualAddress: 0x1000000 + n * 0x200000,
+    }));
+  const tree = makeUki([linux, ...lacking(16)]);
+  assert.equal(only(parseUki(tree)).choices.length, 16);
+  throwsCode('pe_invalid', /of which the file has 512: with those before it more than 16777216 bytes/, () =>
+    parseUki(makeUki([linux, ...lacking(17)])),
+  );
+});
+
 test('each profile puts its own sections in place of common ones', () => {
   const title = (text: string) => ({ name: '.profile', content: `TITLE=${text}` });
   const own = { name: '.cmdline', content: 'rescue' };
