@@ -71,13 +71,21 @@ export async function readFileBounded(path: string, maxBytes: number): Promise<B
   }
 }
 
-/** Reads to the end, one byte further than allowed at most: sizes that stat gives are not believed (in /proc they are 0). */
-export async function readBounded(file: FileHandle, name: string, maxBytes: number): Promise<Buffer> {
+/**
+ * Reads to the end, one byte further than allowed at most: sizes that stat gives are not believed (in /proc they are 0).
+ * @param expected bytes that are asked for at once, so that what large files hold is not copied
+ */
+export async function readBounded(
+  file: FileHandle,
+  name: string,
+  maxBytes: number,
+  expected = 0,
+): Promise<Buffer> {
   const parts: Buffer[] = [];
   for (let total = 0; ; ) {
-    const wanted = Math.min(65_536, maxBytes + 1 - total);
+    const wanted = Math.min(Math.max(65_536, expected - total), maxBytes + 1 - total);
     const { bytesRead, buffer } = await file.read(Buffer.alloc(wanted), 0, wanted, null);
-    if (bytesRead === 0) return Buffer.concat(parts);
+    if (bytesRead === 0) return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
     total += bytesRead;
     if (total > maxBytes) {
       throw new TouchmarkError('file_too_large', `${name} is larger than ${maxBytes} bytes`);

@@ -1,20 +1,23 @@
-import { readFile, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { messageOf, TouchmarkError } from '../../errors.js';
+import { readBounded } from '../../host/atomic-file.js';
 import { splitDer } from '../../x509/der.js';
 import { readPem } from '../../x509/pem.js';
 
 const MAX_FILE = 4 * 1024 * 1024;
 
-/** A whole file, bounded. @throws TouchmarkError `file_unreadable` */
+/** A whole file or what comes out of a pipe, bounded. @throws TouchmarkError `file_unreadable` */
 export async function readInput(path: string, maxSize = MAX_FILE): Promise<Buffer> {
   try {
-    // Files of securityfs say nothing of their size before they are read.
-    const bytes = (await stat(path)).size <= maxSize ? await readFile(path) : undefined;
-    if (bytes && bytes.length <= maxSize) return bytes;
+    const file = await open(path, 'r');
+    try {
+      return await readBounded(file, path, maxSize, (await file.stat()).size);
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
     throw new TouchmarkError('file_unreadable', `cannot read ${path}: ${messageOf(cause)}`, { cause });
   }
-  throw new TouchmarkError('file_unreadable', `${path} is larger than ${maxSize} bytes`);
 }
 
 export function isPem(bytes: Buffer): boolean {
