@@ -1,8 +1,8 @@
 /** Where a verb writes: data on stdout in the form that was asked for, everything else on stderr. */
 export interface Output {
   readonly format: 'pretty' | 'json';
-  /** The verb's result: `pretty` for people, `json` for programs. */
-  result(result: { pretty: string; json: unknown }): void;
+  /** The verb's result: `pretty` for people, as a function where it takes work to make, `json` for programs. */
+  result(result: { pretty: string | (() => string); json: unknown }): void;
   /** Text as it is, for data that has only one form. */
   text(text: string): void;
   /** A remark for the person at the terminal. */
@@ -16,7 +16,8 @@ export function createOutput(
   return {
     format,
     result: ({ pretty, json }) => {
-      streams.stdout(format === 'json' ? `${jsonText(json)}\n` : withNewline(printableLines(pretty)));
+      const text = () => (typeof pretty === 'string' ? pretty : pretty());
+      streams.stdout(format === 'json' ? `${jsonText(json)}\n` : withNewline(printableLines(text())));
     },
     text: (text) => streams.stdout(text),
     note: (text) => streams.stderr(withNewline(printableLines(text))),
@@ -26,7 +27,7 @@ export function createOutput(
 /** Columns, two spaces apart, each as wide as its widest cell. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
+  const widths = header.map((_, column) => widest(all.map((row) => row[column] ?? '')));
   const line = (row: readonly string[]) =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -37,8 +38,13 @@ export function table(header: readonly string[], rows: readonly (readonly string
 
 /** `Name : value` lines, aligned as SPIRE's commands print them. */
 export function fields(rows: readonly (readonly [string, string])[]): string {
-  const width = Math.max(0, ...rows.map(([name]) => name.length));
+  const width = widest(rows.map(([name]) => name));
   return rows.map(([name, value]) => `${name.padEnd(width)} : ${value}`.trimEnd()).join('\n');
+}
+
+/** No spread into a call: as arguments, the cells of a long table overflow the stack. */
+function widest(cells: readonly string[]): number {
+  return cells.reduce((width, { length }) => Math.max(width, length), 0);
 }
 
 // C0, DEL, C1 and the characters that turn the direction of writing.

@@ -36,6 +36,21 @@ test('a value cannot fake a row', () => {
   assert.equal(printableLines('one\n\ttwo\r'), 'one\n\ttwo\\u000d');
 });
 
+test('a table and a list of fields may be longer than the stack is', () => {
+  const rows = Array.from({ length: 300_000 }, (_, n) => ['x'.repeat(n % 3), 'y'] as const);
+  assert.match(table(['A', 'B'], rows), /^A {3}B\n {4}y\nx {3}y\nxx {2}y\n/);
+  assert.match(fields(rows), /^ {3}: y\nx {2}: y\nxx : y\n/);
+});
+
+test('text for people is made only where people read it', () => {
+  const { out, stdout } = written('json');
+  out.result({ pretty: () => assert.fail('it was made'), json: 1 });
+  assert.equal(stdout(), '1\n');
+  const pretty = written('pretty');
+  pretty.out.result({ pretty: () => 'text', json: 1 });
+  assert.equal(pretty.stdout(), 'text\n');
+});
+
 test('any JSON is the same after it was printed', () => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {

@@ -2,7 +2,7 @@ import { pcrsAsJson } from '../../measure/banks.js';
 import { parseBootLog } from '../../measure/boot/boot-log.js';
 import { replayBootLog } from '../../measure/boot/boot-replay.js';
 import type { Verb } from '../verb.js';
-import { logText } from './log-text.js';
+import { showLog } from './log-text.js';
 import { readInput } from './read-der.js';
 
 export const inspectBootLog: Verb = {
@@ -14,8 +14,7 @@ export const inspectBootLog: Verb = {
   run: async ({ args, out }) => {
     const log = parseBootLog(await readInput(args[0] ?? ''));
     const { pcrs, findings } = replayBootLog(log);
-    const json = { format: log.format, events: log.events.length, pcrs: pcrsAsJson(pcrs), findings };
-    out.result({ pretty: logText(json), json });
+    showLog(out, { format: log.format, events: log.events.length, pcrs: pcrsAsJson(pcrs), findings });
     return undefined;
   },
 };

@@ -9,11 +9,9 @@ import type { ImaReader, ImaReaderOptions } from '../../measure/ima/ima-record.j
 import { type ImaReplay, imaReplay } from '../../measure/ima/ima-replay.js';
 import { type HashName, isHashName } from '../../tpm/algorithms.js';
 import type { Verb } from '../verb.js';
-import { logText } from './log-text.js';
+import { MAX_FINDINGS, showLog } from './log-text.js';
 
 const MAX_FILE = 64 * 1024 * 1024;
-/** Findings that are shown; a hostile file has one in every 40 bytes. */
-const MAX_FINDINGS = 1000;
 const banks = ['sha256', 'sha1', 'sha384', 'sha512'] as const;
 
 interface Report {
@@ -45,9 +43,7 @@ export const inspectImaLog: Verb = {
     const report = await read(args[0] ?? '', isHashName(listDigest) ? { listDigest } : {});
     const pcrs = pcrsAsJson(new Map(report.replays.map(([bank, replay]) => [bank, replay.values()])));
     const { format, events, findings } = report;
-    const json = { format, events, pcrs, findings };
-    out.result({ pretty: logText(json), json });
-    if (report.omitted > 0) out.note(`${report.omitted} more findings are not shown`);
+    showLog(out, { format, events, pcrs, findings }, report.omitted);
     return report.contradicted ? 1 : 0;
   },
 };

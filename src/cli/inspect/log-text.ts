@@ -1,5 +1,5 @@
 import type { Finding } from '../../measure/finding.js';
-import { fields, printable, table } from '../output.js';
+import { fields, type Output, printable, table } from '../output.js';
 
 /** What every `inspect` of a measurement log prints as JSON. */
 export interface LogReport {
@@ -7,6 +7,17 @@ export interface LogReport {
   readonly events: number;
   readonly pcrs: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly findings: readonly Finding[];
+}
+
+/** Findings that are shown of one log: a hostile one has a finding in every 40 bytes. */
+export const MAX_FINDINGS = 1000;
+
+/** @param omitted findings beyond those of the report */
+export function showLog(out: Output, report: LogReport, omitted = 0): void {
+  const json = { ...report, findings: report.findings.slice(0, MAX_FINDINGS) };
+  out.result({ pretty: () => logText(json), json });
+  const more = omitted + report.findings.length - json.findings.length;
+  if (more > 0) out.note(`${more} more findings are not shown`);
 }
 
 /** The same for people. */

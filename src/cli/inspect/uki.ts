@@ -20,7 +20,7 @@ export const inspectUki: Verb = {
   run: async ({ args, flags, out }) => {
     const image = parsePe(await readInput(args[0] ?? '', MAX_IMAGE));
     const json = ukiReport(image, flags.integer('profile'));
-    out.result({ pretty: ukiText(json), json });
+    out.result({ pretty: () => ukiText(json), json });
     return undefined;
   },
 };

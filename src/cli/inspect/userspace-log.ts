@@ -4,7 +4,7 @@ import { replayBootLog } from '../../measure/boot/boot-replay.js';
 import { parseUserspaceLog } from '../../measure/userspace/userspace-log.js';
 import { replayUserspaceLog } from '../../measure/userspace/userspace-replay.js';
 import type { Flag, Verb } from '../verb.js';
-import { logText } from './log-text.js';
+import { showLog } from './log-text.js';
 import { readInput } from './read-der.js';
 
 const flags: readonly Flag[] = [
@@ -24,8 +24,7 @@ export const inspectUserspaceLog: Verb = {
   run: async (context) => {
     const log = parseUserspaceLog(await readInput(context.args[0] ?? ''));
     const { pcrs, findings } = replayUserspaceLog(log, await startOf(context.flags.string('bootLog')));
-    const json = { format: log.format, events: log.events.length, pcrs: pcrsAsJson(pcrs), findings };
-    context.out.result({ pretty: logText(json), json });
+    showLog(context.out, { format: log.format, events: log.events.length, pcrs: pcrsAsJson(pcrs), findings });
     return undefined;
   },
 };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { program } from '../../../src/cli/touchmark/program.js';
 import { eventType } from '../../../src/measure/boot/event-types.js';
-import { agileLog, separators } from '../../support/boot-log-factory.js';
+import { agileLog, separators, sha1Log } from '../../support/boot-log-factory.js';
 import { record, userspaceLog } from '../../support/userspace-log-factory.js';
 import { haveVectors, readVector, vectorsDirectory } from '../../support/vectors.js';
 import { type } from '../type.js';
@@ -55,6 +55,21 @@ test('inspect boot-log: findings are shown with their event, and are no failure'
   assert.match(stdout, /\n-\s+separator_missing .*\n0\s+digest_mismatch /);
 });
 
+test('inspect boot-log: of a hundred thousand findings the first are shown, and the others counted', async () => {
+  const bad = { pcr: 0, type: eventType.separator, data: '' };
+  const path = await file('hostile', sha1Log(Array(65_000).fill(bad)));
+  const json = await inspect('boot-log', path, '-output', 'json');
+  assert.equal(json.code, 0);
+  const { events, findings } = JSON.parse(json.stdout);
+  assert.deepEqual([events, findings.length], [65_000, 1000]);
+  // Each has a wrong value, and all but one are repeated; PCR 1 to 7 have none.
+  assert.equal(json.stderr, `${2 * 65_000 - 1 + 7 - 1000} more findings are not shown\n`);
+  const pretty = await inspect('boot-log', path);
+  assert.equal(pretty.code, 0);
+  assert.match(pretty.stdout, /\nFindings : 1000\n/);
+  assert.equal(pretty.stderr, json.stderr);
+});
+
 test('inspect boot-log: a file that cannot be a boot log ends with 1 and says why', async () => {
   const bogus = await inspect('boot-log', await file('bogus', Buffer.from('hello')));
   assert.equal(bogus.code, 1);
@@ -75,6 +90,17 @@ test('inspect userspace-log: replays from zero, or from where the boot log ends'
   const after = await inspect('userspace-log', path, '-bootLog', boot, '-output', 'json');
   assert.equal(after.code, 0);
   assert.notEqual(JSON.parse(after.stdout).pcrs.sha256['11'], alone.pcrs.sha256['11']);
+});
+
+test('inspect userspace-log: what is shown of very many findings is bounded', async () => {
+  const records = Array(5000).fill({ ...record(7, 'x'), content: { string: 'x' } });
+  const { code, stdout, stderr } = await inspect(
+    'userspace-log',
+    await file('many', userspaceLog(...records)),
+  );
+  assert.equal(code, 0);
+  assert.match(stdout, /\nFindings : 1000\n/);
+  assert.equal(stderr, '4000 more findings are not shown\n');
 });
 
 test('inspect userspace-log: a file that cannot be one ends with 1 and says why', async () => {
