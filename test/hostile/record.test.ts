@@ -2,8 +2,13 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { limits } from '../../src/server/record/model.js';
 import { verifyLog } from '../../src/server/record/verify.js';
-import { allowWrite, type RecordWorld, recordWorld } from '../server/record/world.js';
+import { hostIn, judgement } from '../server/hosts/records.js';
+import { allowWrite, eventsOf, type RecordWorld, recordWorld } from '../server/record/world.js';
+import { userspaceRecords } from '../support/appraisal-factory.js';
+import { judge } from '../support/appraisal-judge.js';
+import { record } from '../support/userspace-log-factory.js';
 
 const FIRST = '0000000000000001.jsonl';
 
@@ -83,4 +88,30 @@ test('a log that somebody wrote with a key of their own is vouched for by nobody
   assert.equal(await problemOf(world), 'record_checkpoint_invalid');
   other.authority.published = [];
   assert.equal(await problemOf(other), 'record_unsigned');
+});
+
+test('what a host writes into its own logs never makes a line that cannot be read again', async (t) => {
+  const world = await recordWorld(t);
+  const log = await world.open({ segmentBytes: 1 });
+  const texts = Array.from({ length: 20 }, (_, at) => `${'€'.repeat(300)}${'\x01'.repeat(3800)}${at}`);
+  const { explanation } = judge({
+    userspace: [...userspaceRecords, ...texts.map((one) => record(11, one))],
+  });
+  const { components } = explanation;
+  assert.equal(components.find(({ component }) => component === 'userspace')?.reasons.length, 20);
+  for (const verdict of ['trusted', 'drifted', 'suspect'] as const) {
+    const host = hostIn('trusted', { appraisal: judgement(verdict, components) });
+    await log.store.commit([{ kind: 'host', key: host.id, value: host }]);
+  }
+  await log.flushed();
+  const lines = await world.lines();
+  const told = lines.filter((line) => line.includes('"name":"host_verdict_changed"'));
+  assert.equal(told.length, 3);
+  for (const line of lines) assert.ok(Buffer.byteLength(line) <= limits.line, `${line.length} characters`);
+  assert.equal((await eventsOf(log, { names: ['host_verdict_changed'] })).length, 3);
+  assert.equal((await log.verify()).problem, undefined);
+  await log[Symbol.asyncDispose]();
+  await using again = await world.open();
+  assert.equal((await eventsOf(again, { names: ['record_damaged', 'record_repaired'] })).length, 0);
+  assert.equal((await again.verify()).problem, undefined);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../measure/policy/canonical.js';
-import { boundedFields, type EventDraft, type EventFields, limits } from './model.js';
+import { boundedFields, cutText, type EventDraft, type EventFields, limits } from './model.js';
 import type { RecordEventName } from './names.js';
 
 /** One event, with everything that comes from outside cut to size; fields that are undefined are left out. */
@@ -9,7 +9,7 @@ export function draft(
   subject: string,
   fields: Readonly<Record<string, EventFields[string] | undefined>> = {},
 ): EventDraft {
-  return { name, subject: subject.slice(0, limits.subject), fields: boundedFields(fields) };
+  return { name, subject: cutText(subject, limits.subject), fields: boundedFields(fields) };
 }
 
 /** SHA-256, hex, over a record as JSON with its members in order: tells one version from another without showing it. */

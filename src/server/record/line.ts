@@ -1,7 +1,14 @@
 /** Lines of the log: one event each, as JSON with its members in one order, and the hash over exactly these bytes. Pure. */
 import { createHash } from 'node:crypto';
 import { messageOf, TouchmarkError } from '../../errors.js';
-import type { ChainHead, EventDraft, EventFields, RecordedEvent } from './model.js';
+import {
+  boundedFields,
+  type ChainHead,
+  type EventDraft,
+  type EventFields,
+  limits,
+  type RecordedEvent,
+} from './model.js';
 
 /** What the hash is for: it cannot be shown as anything else. */
 const DOMAIN = 'touchmark-record-v1\n';
@@ -11,12 +18,27 @@ const TAIL_BYTES = 75;
 const HEX = /^[0-9a-f]{64}$/;
 const NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
-/** The next line after `head`, without its line feed. */
-export function nextLine(
-  head: ChainHead,
-  { name, subject, fields }: EventDraft,
-  origin: { at: number; by: string; storeRevision: number },
-): { event: RecordedEvent; line: Buffer } {
+interface Origin {
+  readonly at: number;
+  readonly by: string;
+  readonly storeRevision: number;
+}
+
+interface NextLine {
+  readonly event: RecordedEvent;
+  readonly line: Buffer;
+}
+
+/** The next line after `head`, without its line feed; its texts are cut until it is one that every reader takes. */
+export function nextLine(head: ChainHead, draft: EventDraft, origin: Origin): NextLine {
+  let next = lineOf(head, draft, origin);
+  for (let text = limits.text; next.line.length > limits.line && text > 1; text /= 2) {
+    next = lineOf(head, { ...draft, fields: boundedFields(draft.fields, text) }, origin);
+  }
+  return next;
+}
+
+function lineOf(head: ChainHead, { name, subject, fields }: EventDraft, origin: Origin): NextLine {
   const content = { ...origin, seq: head.seq + 1, name, subject, fields, prev: head.hash };
   const body = bodyOf(content);
   const hash = hashOf(Buffer.from(body.slice(0, -1), 'utf8'));

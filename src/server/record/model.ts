@@ -41,26 +41,46 @@ export interface ChainHead {
 
 export const GENESIS: ChainHead = { seq: 0, hash: '0'.repeat(64) };
 
-/** Longest line, and most of each part of an event that comes from outside. */
+/** In bytes as they are written, escapes included: what one character of a host becomes is up to that host. */
 export const limits = {
+  /** No longer line is written. */
   line: 64 * 1024,
+  /** None longer than this is read: lines were written once that were bounded by their characters. */
+  readLine: 1024 * 1024,
   text: 1024,
   subject: 2100,
   items: 20,
 } as const;
 
-/** Cuts what comes from outside to the size that a line has room for. */
+/** Cuts what comes from outside to size; `text` is for each text of it. */
 export function boundedFields(
   fields: Readonly<Record<string, EventFields[string] | undefined>>,
+  text: number = limits.text,
 ): EventFields {
   const out: Record<string, string | readonly string[]> = {};
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
+    const cut = (one: string) => cutText(one, text);
     out[name] = typeof value === 'string' ? cut(value) : value.slice(0, limits.items).map(cut);
   }
   return out;
 }
 
-function cut(text: string): string {
-  return text.length <= limits.text ? text : `${text.slice(0, limits.text - 1)}…`;
+/** Whole characters only, and a sign that there were more. */
+export function cutText(text: string, most: number): string {
+  if (text.length <= most && writtenBytes(text) <= most) return text;
+  let kept = '';
+  let bytes = writtenBytes(MORE);
+  for (const character of text) {
+    bytes += writtenBytes(character);
+    if (bytes > most) break;
+    kept += character;
+  }
+  return kept + MORE;
+}
+
+const MORE = '…';
+
+function writtenBytes(text: string): number {
+  return Buffer.byteLength(JSON.stringify(text)) - 2;
 }

@@ -1,6 +1,6 @@
 /** The files of the log: `events/<first seq, 16 digits>.jsonl`, each a run of lines. */
 import { createReadStream } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { limits } from './model.js';
@@ -51,7 +51,7 @@ export async function* readLines(path: string): AsyncGenerator<RawLine[], void, 
       if (lines.length > 0) yield lines;
       rest = bytes.subarray(used);
       offset += used;
-      if (rest.length > limits.line) break;
+      if (rest.length > limits.readLine) break;
     }
   } catch (cause) {
     throw unreadable(path, cause);
@@ -71,12 +71,8 @@ function split(bytes: Buffer, offset: number): { lines: RawLine[]; used: number 
 
 /** The first line of a file, or undefined where it has no whole one. */
 export async function firstLine(path: string): Promise<Buffer | undefined> {
-  await using file = await open(path, 'r').catch((cause: unknown) => {
-    throw unreadable(path, cause);
-  });
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(limits.line + 1), 0, limits.line + 1, 0);
-  const end = buffer.subarray(0, bytesRead).indexOf(LINE_FEED);
-  return end < 0 ? undefined : buffer.subarray(0, end);
+  for await (const [line] of readLines(path)) return line?.whole === true ? line.bytes : undefined;
+  return undefined;
 }
 
 function unreadable(path: string, cause: unknown): TouchmarkError {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { nextLine, parseLine } from '../../../src/server/record/line.js';
-import { boundedFields, GENESIS, limits } from '../../../src/server/record/model.js';
+import { boundedFields, cutText, GENESIS, limits } from '../../../src/server/record/model.js';
 import { throwsCode } from '../../support/rejects.js';
 
 const origin = { at: 1_790_000_000_000, by: 'uid 0', storeRevision: 4 };
@@ -87,6 +87,26 @@ test('what comes from outside is cut to size before it is written', () => {
   const long = 'x'.repeat(5000);
   const cut = boundedFields({ long, many: Array.from({ length: 50 }, () => long), none: undefined });
   assert.deepEqual(Object.keys(cut), ['long', 'many']);
-  assert.equal(cut['long']?.length, limits.text);
+  assert.equal(Buffer.byteLength(String(cut['long'])), limits.text);
   assert.equal(cut['many']?.length, limits.items);
+});
+
+test('a text is cut by the bytes that it takes in a line, between characters', () => {
+  const written = (text: string) => Buffer.byteLength(JSON.stringify(text)) - 2;
+  const fits = 'é'.repeat(limits.text / 2);
+  assert.equal(cutText(fits, limits.text), fits);
+  for (const character of ['\u0001', '€', '🔑', '\ud800', '"', 'x']) {
+    const cut = cutText(character.repeat(4000), limits.text);
+    assert.ok(written(cut) <= limits.text && written(cut) > limits.text - 10, JSON.stringify(character));
+    assert.equal(cut, `${character.repeat([...cut].length - 1)}…`);
+  }
+});
+
+test('no line is longer than what readers take, however many fields an event has', () => {
+  const many = Array.from({ length: limits.items }, () => '\u0001'.repeat(1000));
+  const fields = Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`field_${at}`, many]));
+  const { event, line } = nextLine(GENESIS, { name: 'x', subject: 's', fields }, origin);
+  assert.ok(line.length <= limits.line && line.length > limits.line / 4, `${line.length} bytes`);
+  assert.deepEqual(parseLine(line), event);
+  assert.equal(event.fields['field_11']?.length, limits.items);
 });
