@@ -14,6 +14,10 @@ export const denyErrors = {
     'Fetch the feed again, and the newest bundle of its trust domain.',
   ),
   // server: serial numbers, withdrawals, HTTPS
+  svid_withdrawn: row(
+    'PERMISSION_DENIED',
+    'The host that this SVID was issued to lost its identities: see `host explain`, and call with an SVID that was issued since.',
+  ),
   serials_not_reserved: row(
     'INTERNAL',
     'Report this defect: an SVID was to be signed without a serial number.',

@@ -59,6 +59,7 @@ export interface ServerContext extends AsyncDisposable {
   readonly registry: Registry;
   readonly authority: Authority;
   readonly issuer: Issuer;
+  readonly serials: Serials;
   readonly entries: Entries;
   readonly bundles: Bundles;
   readonly nodes: NodeLifecycle;
@@ -128,6 +129,7 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
       policies,
       authority,
       issuer,
+      serials,
       entries,
       nodes,
       privileged,
@@ -136,7 +138,7 @@ async function build(parts: ContextParts, disposal: Disposal): Promise<ServerCon
   };
   const attestation = await openAttestation(parts, core, disposal);
   const permitIssuance = issuancePermit(core, attestation.sessions);
-  const verifyPeer = createPeerVerifier(authority, clock);
+  const verifyPeer = createPeerVerifier(authority, clock, serials.isWithdrawn);
   return {
     ...core,
     ...attestation,

@@ -125,22 +125,23 @@ export interface IssuedJwt {
 }
 
 /** The one place that builds certificates and tokens, and that reads them again after signing. */
+/** What a serial number is drawn for; `jwt` has none. */
+export type IssuedKind = 'workload' | 'agent' | 'downstream' | 'jwt' | 'jti';
+
 export interface Issuer {
   /**
    * To be asked before anything is issued for a node, until it answers undefined: a serial number is at hand then.
    * @param ttl seconds, as in the request that follows
    * @param hint how many will be wanted soon
    */
-  reserve(
-    node: SpiffeId,
-    kind: 'workload' | 'agent' | 'jwt' | 'jti',
-    ttl: number,
-    hint: number,
-  ): Promise<void> | undefined;
+  reserve(node: SpiffeId, kind: IssuedKind, ttl: number, hint: number): Promise<void> | undefined;
   workloadX509(request: X509Request): IssuedX509;
   agentX509(request: X509Request): IssuedX509;
   serverX509(spki: Uint8Array): IssuedX509;
-  downstreamCa(spki: Uint8Array, ttl: number): IssuedX509;
+  /** @param request `node`: of the server that asks; undefined: it runs on none that is known, and its serial number is random */
+  downstreamCa(
+    request: Pick<X509Request, 'spki' | 'ttl'> & { readonly node: SpiffeId | undefined },
+  ): IssuedX509;
   jwt(request: {
     id: SpiffeId;
     audience: readonly string[];

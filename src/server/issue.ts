@@ -14,7 +14,7 @@ import {
 import { encodeName } from '../x509/name.js';
 import type { Certificate } from '../x509/read-certificate.js';
 import { BACKDATE_SECONDS } from './authority/x509.js';
-import type { Authority, IssuedJwt, IssuedX509, Issuer, X509Request } from './contract.js';
+import type { Authority, IssuedJwt, IssuedKind, IssuedX509, Issuer, X509Request } from './contract.js';
 import { checkAuthority, checkLeaf } from './issuing/check.js';
 import type { SerialStock, SerialWant } from './issuing/serials.js';
 import { type OpenSigner, signerOpener } from './issuing/signer.js';
@@ -42,7 +42,7 @@ export function createIssuer(deps: IssuerDeps): Issuer {
   const server = makeSpiffeId(trustDomain, '/spire/server');
   return {
     reserve: (node, kind, ttl, hint) =>
-      deps.serials?.reserve(node, wantFor(bench, kind, positive(ttl) ?? defaultTtl(svid, kind)), hint),
+      deps.serials?.reserve(node, wantFor(bench, kind, positive(ttl) ?? defaultTtl(deps.config, kind)), hint),
     workloadX509(request) {
       checkWorkload(request.id, trustDomain);
       return issueLeaf(bench, request, positive(request.ttl) ?? svid.x509Ttl);
@@ -52,17 +52,20 @@ export function createIssuer(deps: IssuerDeps): Issuer {
       return issueLeaf(bench, request, positive(request.ttl) ?? svid.agentTtl);
     },
     serverX509: (spki) => issueLeaf(bench, { id: server, spki, ttl: 0 }, svid.x509Ttl),
-    downstreamCa: (spki, ttl) => issueDownstream(bench, spki, ttl),
+    downstreamCa: (request) => issueDownstream(bench, request),
     jwt: (request) => issueToken(bench, request),
   };
 }
 
-function defaultTtl({ x509Ttl, agentTtl, jwtTtl }: ServerConfig['svid'], kind: string): number {
-  return kind === 'workload' ? x509Ttl : kind === 'agent' ? agentTtl : jwtTtl;
+function defaultTtl(
+  { svid: { x509Ttl, agentTtl, jwtTtl }, ca }: IssuerDeps['config'],
+  kind: IssuedKind,
+): number {
+  return { workload: x509Ttl, agent: agentTtl, downstream: ca.ttl, jwt: jwtTtl, jti: jwtTtl }[kind];
 }
 
 /** The serial number that is about to be drawn, worked out as it will be when it is. */
-function wantFor(bench: Bench, kind: string, ttl: number): SerialWant {
+function wantFor(bench: Bench, kind: IssuedKind, ttl: number): SerialWant {
   const { x509, jwt } = bench.authority;
   const authority = x509.signer().id;
   const { notAfter } = kind === 'jwt' || kind === 'jti' ? jwt.signer() : x509.signer();
@@ -88,15 +91,20 @@ function issueLeaf(bench: Bench, request: X509Request, ttl: number): IssuedX509 
   return issued(id, signer, checkLeaf(der, template, id, signer.certificateSigner));
 }
 
-function issueDownstream(bench: Bench, spki: Uint8Array, ttl: number): IssuedX509 {
+function issueDownstream(
+  bench: Bench,
+  { spki, ttl, node }: Parameters<Issuer['downstreamCa']>[0],
+): IssuedX509 {
   const { trustDomain, ca } = bench.config;
-  const signer = bench.openSigner(bench.authority.x509.signer());
+  const authority = bench.authority.x509.signer();
+  const signer = bench.openSigner(authority);
+  const life = lifetime(bench.clock, positive(ttl) ?? ca.ttl, signer.notAfter, bench.serials, node);
   const id = makeSpiffeId(trustDomain, '');
   const template: AuthorityTemplate = {
     kind: 'authority',
-    serial: bench.drawSerial(),
+    serial: serialFor(bench, node, { authority: authority.id, expiresAt: life.notAfter }),
     subject: encodeName({ ...ca.subject, organizationalUnit: 'DOWNSTREAM-1' }),
-    ...lifetime(bench.clock, positive(ttl) ?? ca.ttl, signer.notAfter),
+    ...life,
     spki,
     uri: id,
   };

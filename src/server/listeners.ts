@@ -47,7 +47,7 @@ export async function listenForBrowsers(context: ServerContext): Promise<PageLis
     mayLook(peer) {
       if (peer.via === 'unix') return unixRole(peer.uid, ownUid, administrators) !== undefined;
       const svid = verifyPeer(peer);
-      if (svid instanceof TouchmarkError || svid.tainted) return false;
+      if (svid instanceof TouchmarkError || svid.tainted || svid.withdrawn) return false;
       return svidRole(svid.id, administrators) !== undefined || privileged.isAdmin(svid.id);
     },
   });

@@ -153,14 +153,17 @@ describe('other certificates', () => {
 
   test('a downstream authority signs for the trust domain, below ours', async () => {
     const { issuer, authority, now } = await world();
-    const issued = issuer.downstreamCa(spki, 1800);
+    const issued = issuer.downstreamCa({ spki, ttl: 1800, node: undefined });
     const ca = readCertificate(issued.chain[0] ?? new Uint8Array());
     assert.equal(ca.authority, true);
     assert.deepEqual(ca.uris, ['spiffe://example.org']);
     assert.equal(ca.notAfter, now + 1800);
     assert.equal(new X509Certificate(ca.der).subject, 'C=DE\nO=Smithy\nOU=DOWNSTREAM-1');
     assert.ok(new X509Certificate(ca.der).verify(createPublicKey(authority.x509.signer().key)));
-    assert.equal(issuer.downstreamCa(spki, 0).expiresAt, authority.x509.signer().notAfter);
+    assert.equal(
+      issuer.downstreamCa({ spki, ttl: 0, node: undefined }).expiresAt,
+      authority.x509.signer().notAfter,
+    );
   });
 
   test('DF-14 what follows a leaf below an upstream authority is the chain without the root', async () => {

@@ -11,6 +11,8 @@ export interface Standing {
   readonly downstream: boolean;
   /** The SVID was issued under an authority that is tainted. */
   readonly tainted: boolean;
+  /** The SVID was taken back from the host that held it. */
+  readonly withdrawn: boolean;
   /** Why the certificate that it presented is not believed. */
   readonly refusal: TouchmarkError | undefined;
 }
@@ -37,6 +39,9 @@ export function authorize(path: string, standing: Standing): Decision {
   if (standing.tainted && rule.tainted !== true)
     throw denied(path, 'its SVID is from a tainted authority; it has to renew it');
   if (rule.agent === true && standing.agent) return 'as-agent';
+  if (standing.withdrawn) {
+    throw new TouchmarkError('svid_withdrawn', `the caller may not call ${path}: its SVID was withdrawn`);
+  }
   if (rule.downstream === true && standing.downstream) return 'allowed';
   if (hasRole(rule, standing)) return 'allowed';
   throw denied(path, `it needs to be ${describeRule(rule)}`);

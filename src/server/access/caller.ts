@@ -39,6 +39,8 @@ export interface PeerSvid {
   readonly expiresAt: number;
   /** An authority of its chain is tainted: it serves for learning of that and for renewing, and for nothing else. */
   readonly tainted: boolean;
+  /** It was taken back: an agent may still talk about itself with it, and nobody may do anything else. */
+  readonly withdrawn: boolean;
 }
 
 /** What a TLS connection knows of its peer; the same object for as long as the connection lives. */
@@ -73,12 +75,13 @@ interface Verified {
 }
 
 /**
- * Verifies what TLS peers presented: once for each connection and each set of authorities, and the end of its life at each
- * call. Does not establish that the identity may call anything, nor that an agent's serial is the one in force.
+ * Verifies what TLS peers presented: once for each connection and each set of authorities; the end of its life, and whether it
+ * was withdrawn, at each call. Does not establish that the identity may call anything, nor that an agent's serial is the one in force.
  */
 export function createPeerVerifier(
   authority: Authority,
   clock: Clock,
+  isWithdrawn: (serial: string) => boolean,
 ): (peer: TlsPeer) => PeerSvid | TouchmarkError {
   const known = new WeakMap<TlsPeer, Verified>();
   return (peer) => {
@@ -92,8 +95,9 @@ export function createPeerVerifier(
       known.set(peer, verified);
     }
     const { outcome } = verified;
-    if (outcome instanceof TouchmarkError || now <= outcome.expiresAt) return outcome;
-    return expired(outcome.id, outcome.expiresAt);
+    if (outcome instanceof TouchmarkError) return outcome;
+    if (now > outcome.expiresAt) return expired(outcome.id, outcome.expiresAt);
+    return isWithdrawn(outcome.serial) ? { ...outcome, withdrawn: true } : outcome;
   };
 }
 
@@ -109,7 +113,7 @@ function verify(
     const { id, leaf, chain } = verifyX509Svid(peer.chain, bundle, now);
     const issuers = chain.map((certificate) => hex(certificate.authorityKeyId));
     const tainted = issuers.some((issuer) => isTainted(issuer, bundle, state));
-    return { id, serial: leaf.serial, expiresAt: leaf.notAfter, tainted };
+    return { id, serial: leaf.serial, expiresAt: leaf.notAfter, tainted, withdrawn: false };
   } catch (error) {
     if (error instanceof TouchmarkError) return error;
     return new TouchmarkError('chain_untrusted', 'the client certificate could not be read', {

@@ -114,6 +114,7 @@ function admit(deps: GateDeps, path: string, caller: Caller): Promise<void> | un
     agent: svid !== undefined && isAgentId(svid.id),
     downstream: svid !== undefined && deps.privileged.downstreamEntries(svid.id).length > 0,
     tainted: svid?.tainted === true,
+    withdrawn: svid?.withdrawn === true,
     refusal: caller.via === 'tls' ? caller.refusal : undefined,
   });
   if (decision === 'allowed' || svid === undefined) return undefined;

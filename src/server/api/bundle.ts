@@ -82,7 +82,7 @@ function ownBundle(deps: BundleApiDeps): Pick<Methods, OwnMethod> {
     publishJWTAuthority: async (request, call) => {
       await deps.limits.publish.take(call.address, 1, call);
       const key = jwtKeyFromWire('jwt_authority', checkPresent('jwt_authority', request.jwtAuthority));
-      call.audit({ authority_id: key.keyId, spiffe_id: downstreamCaller(deps, call) });
+      call.audit({ authority_id: key.keyId, spiffe_id: downstreamCaller(deps, call).id });
       const added = bundleFromRecord(trustDomain, {
         ...emptyBundleRecord(trustDomain, 0),
         jwtAuthorities: [key],

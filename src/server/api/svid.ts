@@ -4,7 +4,7 @@ import { type Clock, unixSeconds } from '../../clock.js';
 import { TouchmarkError } from '../../errors.js';
 import { checkDnsNames } from '../../spiffe/dns-name.js';
 import type { Entry } from '../../spiffe/entry.js';
-import type { TrustDomain } from '../../spiffe/id.js';
+import type { SpiffeId, TrustDomain } from '../../spiffe/id.js';
 import {
   type BatchNewX509SVIDResponse_Result,
   BatchNewX509SVIDResponse_ResultSchema,
@@ -21,6 +21,7 @@ import type { Limits } from '../access/limits.js';
 import type { Privileged } from '../access/privileged.js';
 import type { Authority, Issuer, Registry } from '../contract.js';
 import { awaitMeasured, checkMeasured, type MeasuredDeps } from '../issuing/measured.js';
+import type { Serials } from '../issuing/serials.js';
 import type { Node } from '../model.js';
 import { csrDigest, jwtSvidToWire, okStatus, statusOf, x509SvidToWire } from './convert.js';
 import { downstreamCaller } from './downstream.js';
@@ -33,6 +34,8 @@ export interface SvidDeps {
   readonly issuer: Issuer;
   readonly limits: Limits;
   readonly privileged: Privileged;
+  /** For which node a downstream server's SVID was issued. */
+  readonly serials: Pick<Serials, 'holderOf'>;
   /** What entries with `binary:measured:true` are checked against. */
   readonly measurements: MeasuredDeps;
   /** @throws TouchmarkError when the node's state permits nothing now */
@@ -118,8 +121,11 @@ function issueMethods(deps: SvidDeps): Omit<Methods, MintMethod> {
     newDownstreamX509CA: async (request, call) => {
       checkTtl('preferred_ttl', request.preferredTtl);
       await deps.limits.x509.take(call.address, 1, call);
-      const id = downstreamCaller(deps, call);
-      const ca = deps.issuer.downstreamCa(readCsr(request.csr).spki, request.preferredTtl);
+      const { spki } = readCsr(request.csr);
+      const reserve = () => reserveDownstream(deps, downstreamCaller(deps, call).node, request.preferredTtl);
+      for (let wait = reserve(); wait; wait = reserve()) await wait;
+      const { id, node } = downstreamCaller(deps, call);
+      const ca = deps.issuer.downstreamCa({ spki, ttl: request.preferredTtl, node });
       call.audit({
         spiffe_id: id,
         csr_sha256: csrDigest(request.csr),
@@ -182,6 +188,10 @@ function reserveX509(deps: SvidDeps, node: Node, { entryId }: NewX509SVIDParams,
     if (!(error instanceof TouchmarkError)) throw error;
     return undefined;
   }
+}
+
+function reserveDownstream(deps: SvidDeps, node: SpiffeId | undefined, ttl: number) {
+  return node === undefined ? undefined : deps.issuer.reserve(node, 'downstream', ttl, 1);
 }
 
 function reserveToken(deps: SvidDeps, node: Node, entryId: string) {

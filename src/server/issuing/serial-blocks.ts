@@ -56,6 +56,11 @@ export function deriveSerials(secret: Uint8Array, block: SerialBlock, count = bl
   return serials;
 }
 
+/** The same as certificates and tokens show them: hex. */
+export function serialTexts(secret: Uint8Array, block: SerialBlock): string[] {
+  return deriveSerials(secret, block).toString('hex').match(/.{32}/g) ?? [];
+}
+
 export function blockKey({ node, first }: SerialBlock): string {
   return `${node}#${first.toString(16).padStart(12, '0')}`;
 }

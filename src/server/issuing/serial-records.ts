@@ -1,7 +1,7 @@
 import { messageOf } from '../../errors.js';
 import type { SpiffeId } from '../../spiffe/id.js';
 import type { Write } from '../datastores/contract.js';
-import { blockOf, dropBlock } from './serial-blocks.js';
+import { blockOf, dropBlock, type SerialBlock } from './serial-blocks.js';
 import type { HeldBlock, Shelf } from './serial-shelf.js';
 import type { SerialsDeps } from './serials.js';
 
@@ -43,6 +43,7 @@ export function pruneTime(until: number): number {
 export async function pruneBlocks(
   { store, clock, log }: SerialsDeps,
   shelves: Map<SpiffeId, Shelf>,
+  onDropped: (block: SerialBlock) => void,
 ): Promise<boolean> {
   const now = clock.now();
   const drop: Write[] = [];
@@ -56,6 +57,7 @@ export async function pruneBlocks(
     return false;
   }
   for (const [node, shelf] of shelves) {
+    for (const { block } of shelf.blocks) if (block.until <= now) onDropped(block);
     shelf.blocks = shelf.blocks.filter(({ block }) => block.until > now);
     const idle = shelf.blocks.length === 0 && shelf.fetching === undefined;
     if (idle && shelf.notBefore * 1000 <= now && shelf.next <= now) shelves.delete(node);

@@ -165,19 +165,24 @@ export function holdsSomething({ blocks }: Shelf, now: number): boolean {
 }
 
 /** Blocks are cut to what was used of them; one that is under way just now is not of what was given out. */
-export function withdraw(shelf: Shelf, now: number): { writes: Write[]; until: number } {
+export function withdraw(
+  shelf: Shelf,
+  now: number,
+): { writes: Write[]; blocks: SerialBlock[]; until: number } {
   const writes: Write[] = [];
+  const blocks: SerialBlock[] = [];
   let latest = 0;
   for (const held of shelf.blocks) {
     const { block, drawn } = held;
     if (block.withdrawn !== 0 || block.until <= now) continue;
     latest = Math.max(latest, block.until);
     held.block = { ...block, count: drawn, withdrawn: now };
+    blocks.push(held.block);
     writes.push(drawn === 0 ? dropBlock(block) : putBlock(held.block));
   }
   shelf.blocks = shelf.blocks.filter(({ block }) => block.count > 0);
   shelf.open = undefined;
   shelf.spare = undefined;
   if (latest > 0) shelf.notBefore = Math.ceil(now / 1000);
-  return { writes, until: latest };
+  return { writes, blocks, until: latest };
 }

@@ -5,7 +5,7 @@ import type { SpiffeId } from '../../spiffe/id.js';
 import type { Datastore, Write } from '../datastores/contract.js';
 import { startDueTimer } from '../due-timer.js';
 import type { KeyManager } from '../key-managers/contract.js';
-import { deriveSerials, serialSecret } from './serial-blocks.js';
+import { deriveSerials, type SerialBlock, serialSecret, serialTexts } from './serial-blocks.js';
 import { loadBlocks, pruneBlocks, pruneTime } from './serial-records.js';
 import {
   draw,
@@ -66,6 +66,10 @@ export interface Serials extends SerialStock, Disposable {
   setNotBefore(node: SpiffeId, issuedBefore: number): void;
   /** By block: what was withdrawn and has not ended yet. */
   withdrawn(): WithdrawnSerials[];
+  /** Whether a certificate or token with this serial number, hex, was taken back. */
+  isWithdrawn(serial: string): boolean;
+  /** The one of these nodes for which this serial number, hex, was set aside; undefined: for none of them. */
+  holderOf(serial: string, nodes: Iterable<SpiffeId>): SpiffeId | undefined;
 }
 
 export interface SerialsDeps {
@@ -83,14 +87,22 @@ export async function openSerials(deps: SerialsDeps): Promise<Serials> {
   const { clock } = deps;
   const { secret, fresh } = await serialSecret(deps.keys);
   const shelves = new Map<SpiffeId, Shelf>();
+  const denied = new Set<string>();
+  const deny = (block: SerialBlock) => {
+    for (const serial of serialTexts(secret, block)) denied.add(serial);
+  };
   await loadBlocks(deps, fresh, (held) => {
     const shelf = shelfOf(shelves, held.block.node);
     shelf.blocks.push(held);
     shelf.next = Math.max(shelf.next, held.block.first + held.block.count);
+    if (held.block.withdrawn !== 0) deny(held.block);
   });
+  const forget = (block: SerialBlock) => {
+    if (block.withdrawn !== 0) for (const serial of serialTexts(secret, block)) denied.delete(serial);
+  };
   const timer = startDueTimer(clock, {
     next: () => nextPrune(shelves),
-    run: () => pruneBlocks(deps, shelves),
+    run: () => pruneBlocks(deps, shelves, forget),
   });
   const fetchDeps: FetchDeps = { ...deps, secret, onBlock: ({ until }) => timer.expect(pruneTime(until)) };
   return {
@@ -107,13 +119,32 @@ export async function openSerials(deps: SerialsDeps): Promise<Serials> {
     notBefore: (node) => shelves.get(node)?.notBefore ?? 0,
     holders: () =>
       [...shelves.values()].filter((shelf) => holdsSomething(shelf, clock.now())).map(({ node }) => node),
-    withdraw: (node, now) => withdraw(shelfOf(shelves, node), now),
+    withdraw(node, now) {
+      const { writes, blocks, until } = withdraw(shelfOf(shelves, node), now);
+      blocks.forEach(deny);
+      return { writes, until };
+    },
     setNotBefore(node, issuedBefore) {
       shelfOf(shelves, node).notBefore = Math.ceil(issuedBefore / 1000);
     },
     withdrawn: () => withdrawnOf(shelves, secret, clock.now()),
+    isWithdrawn: (serial) => denied.has(serial),
+    holderOf: (serial, nodes) => holderOf(shelves, secret, serial, nodes),
     [Symbol.dispose]: () => timer[Symbol.dispose](),
   };
+}
+
+function holderOf(
+  shelves: ReadonlyMap<SpiffeId, Shelf>,
+  secret: Uint8Array,
+  serial: string,
+  nodes: Iterable<SpiffeId>,
+): SpiffeId | undefined {
+  for (const node of nodes) {
+    const blocks = shelves.get(node)?.blocks ?? [];
+    if (blocks.some(({ block }) => serialTexts(secret, block).includes(serial))) return node;
+  }
+  return undefined;
 }
 
 function shelfOf(shelves: Map<SpiffeId, Shelf>, node: SpiffeId): Shelf {

@@ -45,7 +45,13 @@ test('a TLS caller is named by its address, and by its ID only when that was ver
     role: undefined,
   } as const;
   audit.call({ ...call, caller: nobody, status: 'PERMISSION_DENIED', message: 'no' });
-  const svid = { id: parseSpiffeId('spiffe://example.org/x'), serial: '1', expiresAt: 1, tainted: false };
+  const svid = {
+    id: parseSpiffeId('spiffe://example.org/x'),
+    serial: '1',
+    expiresAt: 1,
+    tainted: false,
+    withdrawn: false,
+  };
   audit.call({ ...call, caller: { ...nobody, svid } });
   assert.deepEqual(
     [lines[0]?.['caller_addr'], lines[0]?.['caller_id'], lines[0]?.['status_message']],

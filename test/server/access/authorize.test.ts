@@ -41,6 +41,7 @@ const nobody: Standing = {
   agent: false,
   downstream: false,
   tainted: false,
+  withdrawn: false,
   refusal: undefined,
 };
 
@@ -232,4 +233,14 @@ test('an SVID from a tainted authority renews and learns, and nothing else', () 
   const admin: Standing = { ...nobody, role: 'admin', tainted: true };
   const path = '/spire.api.server.entry.v1.Entry/BatchCreateEntry';
   throwsCode('permission_denied', /tainted authority/, () => authorize(path, admin));
+});
+
+test('with an SVID that was withdrawn nobody is an operator or a downstream server, and an agent is an agent only', () => {
+  const standing: Standing = { ...nobody, role: 'admin', agent: true, downstream: true, withdrawn: true };
+  for (const path of everyMethod) {
+    const rule = ruleOf(path);
+    if (rule?.any === true) assert.equal(authorize(path, standing), 'allowed');
+    else if (rule?.agent === true) assert.equal(authorize(path, standing), 'as-agent');
+    else throwsCode('svid_withdrawn', /its SVID was withdrawn/, () => authorize(path, standing), path);
+  }
 });

@@ -50,7 +50,7 @@ function failed(outcome: PeerSvid | TouchmarkError): TouchmarkError {
 test('an SVID under a published authority is believed, with its serial and end', () => {
   const root = makeRoot();
   const leaf = makeLeaf(root, { uris: [AGENT] });
-  const verify = createPeerVerifier(authorityOf(root).authority, manualClock(factoryNow * 1000));
+  const verify = createPeerVerifier(authorityOf(root).authority, manualClock(factoryNow * 1000), () => false);
   const svid = verified(verify(peerOf(leaf)));
   const read = readCertificate(leaf.der);
   assert.deepEqual(
@@ -61,7 +61,7 @@ test('an SVID under a published authority is believed, with its serial and end',
 
 test('a chain that ends elsewhere, or names another domain, or is no SVID, is not believed', () => {
   const root = makeRoot();
-  const verify = createPeerVerifier(authorityOf(root).authority, manualClock(factoryNow * 1000));
+  const verify = createPeerVerifier(authorityOf(root).authority, manualClock(factoryNow * 1000), () => false);
   const rogue = makeRoot();
   assert.equal(failed(verify(peerOf(makeLeaf(rogue, { uris: [AGENT] })))).code, 'chain_untrusted');
   assert.equal(
@@ -75,7 +75,7 @@ test('a chain that ends elsewhere, or names another domain, or is no SVID, is no
 test('the end of an SVID is looked at at every call, and an agent is told so', () => {
   const root = makeRoot({ notAfter: factoryNow + 100_000 });
   const clock = manualClock(factoryNow * 1000);
-  const verify = createPeerVerifier(authorityOf(root).authority, clock);
+  const verify = createPeerVerifier(authorityOf(root).authority, clock, () => false);
   const peer = peerOf(makeLeaf(root, { uris: [AGENT], notAfter: factoryNow + 60 }));
   verified(verify(peer));
   clock.advance(60_000);
@@ -86,10 +86,22 @@ test('the end of an SVID is looked at at every call, and an agent is told so', (
   assert.equal(failed(verify(late)).code, 'chain_untrusted');
 });
 
+test('whether an SVID was withdrawn is asked at every call, by its serial number', () => {
+  const root = makeRoot();
+  const withdrawn = new Set<string>();
+  const clock = manualClock(factoryNow * 1000);
+  const verify = createPeerVerifier(authorityOf(root).authority, clock, (serial) => withdrawn.has(serial));
+  const leaf = makeLeaf(root, { uris: [AGENT] });
+  const peer = peerOf(leaf);
+  assert.equal(verified(verify(peer)).withdrawn, false);
+  withdrawn.add(readCertificate(leaf.der).serial);
+  assert.equal(verified(verify(peer)).withdrawn, true);
+});
+
 test('an authority that leaves the bundle takes its connections with it', () => {
   const [first, second] = [makeRoot(), makeRoot()];
   const { fake, authority } = authorityOf(first, second);
-  const verify = createPeerVerifier(authority, manualClock(factoryNow * 1000));
+  const verify = createPeerVerifier(authority, manualClock(factoryNow * 1000), () => false);
   const peer = peerOf(makeLeaf(first, { uris: [AGENT] }));
   verified(verify(peer));
   fake.bundle = fake.publish([second]);
@@ -99,7 +111,7 @@ test('an authority that leaves the bundle takes its connections with it', () => 
 test('a tainted root, and a tainted authority of ours below a root that is not, are both seen', () => {
   const root = makeRoot();
   const { fake, authority } = authorityOf(root);
-  const verify = createPeerVerifier(authority, manualClock(factoryNow * 1000));
+  const verify = createPeerVerifier(authority, manualClock(factoryNow * 1000), () => false);
   const intermediate = makeIntermediate(root);
   const peer = peerOf(makeLeaf(intermediate, { uris: [AGENT] }), intermediate);
   assert.equal(verified(verify(peer)).tainted, false);

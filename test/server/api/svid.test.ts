@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
+import { parseSpiffeId } from '../../../src/spiffe/id.js';
 import { verifyX509Svid } from '../../../src/spiffe/x509-svid.js';
 import { Agent } from '../../../src/wire/gen/spire/server/agent_pb.js';
 import { Bundle } from '../../../src/wire/gen/spire/server/bundle_pb.js';
@@ -10,7 +11,7 @@ import { SVID } from '../../../src/wire/gen/spire/server/svid_pb.js';
 import { buildCsr } from '../../../src/x509/csr.js';
 import { readCertificate } from '../../../src/x509/read-certificate.js';
 import { exportSpki } from '../../../src/x509/spki.js';
-import { newKey } from '../../fakes/test-server.js';
+import { agentChannel, newKey } from '../../fakes/test-server.js';
 import { entry, refused, stage, textId, wireId } from './support.js';
 
 const now = () => Math.floor(Date.now() / 1000);
@@ -213,23 +214,49 @@ test('a workload with a downstream entry gets an intermediate authority, others 
     'PERMISSION_DENIED',
     /needs to be a downstream server/,
   );
+  const { serials } = on.server.context;
+  assert.equal(serials.holderOf(ca.serial, [parseSpiffeId(agent.id)]), agent.id);
   await on.operator(Agent).banAgent({ id: wireId(agent.id) });
-  await refused(on.as(nested, SVID).newDownstreamX509CA({ csr }), 'PERMISSION_DENIED', /is banned/);
+  await refused(
+    on.as(nested, SVID).newDownstreamX509CA({ csr }),
+    'PERMISSION_DENIED',
+    /its SVID was withdrawn/,
+  );
+  assert.equal(serials.isWithdrawn(ca.serial), true, 'the authority is in the feed and the CRL');
 });
 
-test('a downstream server below an alias is refused once no node of the alias may have anything', async (t) => {
+test('an administrator whose host lost its identities is one no longer', async (t) => {
+  const on = await stage(t);
+  const agent = await on.agent();
+  const admin = await on.workload(agent, { spiffeId: wireId('spiffe://example.org/admin'), admin: true });
+  const mint = () =>
+    on.as(admin, SVID).mintX509SVID({
+      csr: buildCsr({ key: newKey(), uris: ['spiffe://example.org/minted'] }),
+    });
+  await mint();
+  await on.operator(Agent).banAgent({ id: wireId(agent.id) });
+  await refused(mint(), 'PERMISSION_DENIED', /MintX509SVID: its SVID was withdrawn/);
+});
+
+test('a downstream server below an alias whose SVID was minted by hand needs one node that may have something', async (t) => {
   const on = await stage(t);
   const rack = { agentPath: '/rack' };
   const [first, second] = [await on.agent(rack), await on.agent(rack)];
-  const nested = await on.workload(first, {
-    spiffeId: wireId('spiffe://example.org/nested'),
-    parentId: wireId('spiffe://example.org/rack'),
-    downstream: true,
-  });
+  const spiffeId = wireId('spiffe://example.org/nested');
+  const parentId = wireId('spiffe://example.org/rack');
+  const nested = await on.workload(first, { spiffeId, parentId, downstream: true });
+  const key = newKey();
+  const { svid } = await on
+    .operator(SVID)
+    .mintX509SVID({ csr: buildCsr({ key, uris: ['spiffe://example.org/nested'] }) });
+  const channel = agentChannel(on.server, { key, chain: svid?.certChain ?? [] });
+  on.onEnd(() => channel.close());
   const csr = buildCsr({ key: newKey() });
-  const call = () => on.as(nested, SVID).newDownstreamX509CA({ csr });
+  const call = (from = { channel }) => on.as(from, SVID).newDownstreamX509CA({ csr });
+  await call(nested);
   await call();
   await on.operator(Agent).banAgent({ id: wireId(first.id) });
+  await refused(call(nested), 'PERMISSION_DENIED', /its SVID was withdrawn/);
   await call();
   await on.operator(Agent).banAgent({ id: wireId(second.id) });
   await refused(call(), 'PERMISSION_DENIED', /is banned/);
@@ -273,7 +300,7 @@ test('a downstream server publishes its JWT key', async (t) => {
   );
   await refused(client.publishWITAuthority({}), 'UNIMPLEMENTED', /WIT/);
   await on.operator(Agent).banAgent({ id: wireId(agent.id) });
-  await refused(client.publishJWTAuthority({ jwtAuthority }), 'PERMISSION_DENIED', /is banned/);
+  await refused(client.publishJWTAuthority({ jwtAuthority }), 'PERMISSION_DENIED', /its SVID was withdrawn/);
 });
 
 test('WIT-SVIDs are answered Unimplemented, with a sentence', async (t) => {

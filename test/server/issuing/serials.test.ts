@@ -159,6 +159,28 @@ describe('withdrawn serial numbers', () => {
     assert.deepEqual(serials.withdraw(parseSpiffeId(`${node}x`), clock.now()), { writes: [], until: 0 });
   });
 
+  test('are known one by one: whose they are, and whether they were withdrawn', async () => {
+    const { open, want, store, clock } = world();
+    const serials = await open();
+    const [mine = '', later = ''] = await takeMany(serials, want(), 2);
+    const [theirs = ''] = await takeMany(serials, want(), 1, other);
+    assert.deepEqual(
+      [mine, theirs, '40'.repeat(16)].map((serial) => serials.holderOf(serial, [other, node])),
+      [node, other, undefined],
+    );
+    assert.equal(serials.holderOf(mine, [other]), undefined, 'only among those that are asked about');
+    const { writes } = serials.withdraw(node, clock.now());
+    const withdrawn = (of: Serials) => [mine, later, theirs].map((serial) => of.isWithdrawn(serial));
+    assert.deepEqual(withdrawn(serials), [true, true, false]);
+    assert.equal(serials.holderOf(mine, [node]), node, 'it is still theirs');
+    await store.commit([...writes]);
+    const again = await open();
+    assert.deepEqual(withdrawn(again), [true, true, false], 'after a start, too');
+    clock.advance(3 * 3600_000);
+    await settle();
+    assert.deepEqual(withdrawn(again), [false, false, false], 'what has ended is forgotten');
+  });
+
   test('are all found again after a crash, for nobody knows which of a block were used', async () => {
     const { open, want, clock, store } = world();
     const first = await open();

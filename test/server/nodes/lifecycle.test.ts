@@ -24,7 +24,7 @@ async function open(change: Partial<Node> = {}) {
   return { store, registry, nodes: createNodeLifecycle(store, registry) };
 }
 
-const svid = (serial: string) => ({ id, serial, expiresAt: 100, tainted: false });
+const svid = (serial: string) => ({ id, serial, expiresAt: 100, tainted: false, withdrawn: false });
 
 test('the serial in force and the renewed one are let in, the second to be promoted; any other is not', async () => {
   const { registry } = await open({ nextSerial: 'b' });

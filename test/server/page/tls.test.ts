@@ -25,10 +25,12 @@ async function servePage(t: TestContext) {
   const listener = await listenForBrowsers({ ...context, config: { ...context.config, page } });
   assert.ok(listener);
   t.after(() => listener[Symbol.asyncDispose]());
-  const svidOf = (path: string) => {
+  const node = makeSpiffeId(domain, '/spire/agent/tpm/01');
+  await context.issuer.reserve(node, 'workload', 600, 1);
+  const svidOf = (path: string, of = {}) => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const id = makeSpiffeId(domain, path);
-    const { chain } = context.issuer.workloadX509({ id, spki: exportSpki(publicKey), ttl: 600 });
+    const { chain } = context.issuer.workloadX509({ id, spki: exportSpki(publicKey), ttl: 600, ...of });
     return {
       cert: writePemCertificates(chain),
       key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
@@ -58,6 +60,10 @@ test('beyond this machine the page is shown to SVIDs of operators, and to nobody
   const refused = [403, 'only operators may look at this\n'];
   assert.deepEqual(await ask({}), refused);
   assert.deepEqual(await ask(svidOf('/somebody')), refused);
+  const held = svidOf('/ops/viewer', { node });
+  assert.equal((await ask(held))[0], 200);
+  context.serials.withdraw(node, context.clock.now());
+  assert.deepEqual(await ask(held), refused, 'it was taken back from the host that holds it');
 });
 
 test('no session of TLS is resumed, so that an operator shows the chain at every connection', async (t) => {
