@@ -22,6 +22,10 @@ export const denyErrors = {
     'INTERNAL',
     'Report this defect: an SVID was to be signed without a serial number.',
   ),
+  clock_set_back: row(
+    'UNAVAILABLE',
+    'Correct the clock of the server if it is wrong; otherwise wait until it has caught up: the message says how long.',
+  ),
   web_socket_failed: row('FAILED_PRECONDITION', 'Choose another web.bind_address or web.bind_port.'),
   web_certificate_invalid: row(
     'FAILED_PRECONDITION',

@@ -106,7 +106,9 @@ export async function openDenyPublisher(deps: PublisherDeps): Promise<DenyPublis
 function soon(press: Press): void {
   const { clock } = press.deps;
   press.dirty = true;
-  publishIn(press, Math.max(0, press.publishedAt + LEAST_MS - clock.now()));
+  const since = clock.now() - press.publishedAt;
+  // A clock that was set back must not hold a withdrawal up.
+  publishIn(press, since < 0 ? LEAST_MS : Math.max(0, LEAST_MS - since));
 }
 
 function publishIn(press: Press, delayMs: number): void {

@@ -155,15 +155,18 @@ function hostOf(
 function withdraw(ledger: Ledger, nodeId: SpiffeId, reasons: readonly Reason[]): Promise<void> {
   const { serials, clock, registry, trustDomain, audit } = ledger.deps;
   const now = clock.now();
-  const { writes, until } = serials.withdraw(nodeId, now);
+  const { writes, until, issuedBefore } = serials.withdraw(nodeId, now);
   const before = ledger.records.get(nodeId);
   if (until === 0 && (before === undefined || JSON.stringify(before.reasons) === JSON.stringify(reasons))) {
     return Promise.resolve();
   }
   const hostId = hostOf(registry, trustDomain, nodeId, registry.node(nodeId))?.id ?? before?.hostId ?? '';
-  const issuedBefore = until === 0 ? (before?.issuedBefore ?? now) : now;
+  const covered = before?.issuedBefore ?? 0;
   const last = Math.max(until, before?.until ?? 0);
-  const record: WithdrawalRecord = { nodeId, hostId, issuedBefore, reasons, until: last };
+  const record: WithdrawalRecord = {
+    ...{ nodeId, hostId, reasons, until: last },
+    issuedBefore: until === 0 ? covered : Math.max(covered, issuedBefore),
+  };
   ledger.records.set(nodeId, record);
   if (until > 0) {
     const codes = reasons.map(({ code }) => code);

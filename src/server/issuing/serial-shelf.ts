@@ -48,6 +48,8 @@ export interface Shelf {
   next: number;
   /** Unix seconds. */
   notBefore: number;
+  /** Unix milliseconds of the newest leave to issue something: later than now where the clock was set back since. */
+  issuedAt: number;
 }
 
 export interface FetchDeps {
@@ -69,6 +71,7 @@ export function newShelf(node: SpiffeId): Shelf {
     size,
     next: 0,
     notBefore: 0,
+    issuedAt: 0,
   };
 }
 
@@ -168,7 +171,7 @@ export function holdsSomething({ blocks }: Shelf, now: number): boolean {
 export function withdraw(
   shelf: Shelf,
   now: number,
-): { writes: Write[]; blocks: SerialBlock[]; until: number } {
+): { writes: Write[]; blocks: SerialBlock[]; until: number; issuedBefore: number } {
   const writes: Write[] = [];
   const blocks: SerialBlock[] = [];
   let latest = 0;
@@ -183,6 +186,8 @@ export function withdraw(
   shelf.blocks = shelf.blocks.filter(({ block }) => block.count > 0);
   shelf.open = undefined;
   shelf.spare = undefined;
-  if (latest > 0) shelf.notBefore = Math.ceil(now / 1000);
-  return { writes, blocks, until: latest };
+  // What was issued before the clock was set back says a later time, and is covered all the same.
+  const last = shelf.issuedAt > now ? shelf.issuedAt + 1000 : now;
+  if (latest > 0) shelf.notBefore = Math.max(shelf.notBefore, Math.ceil(last / 1000));
+  return { writes, blocks, until: latest, issuedBefore: last };
 }

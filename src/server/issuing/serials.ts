@@ -1,5 +1,6 @@
 /** Serial numbers for what nodes are given, and which of them were withdrawn. */
 import type { Clock } from '../../clock.js';
+import { TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { SpiffeId } from '../../spiffe/id.js';
 import type { Datastore, Write } from '../datastores/contract.js';
@@ -34,7 +35,8 @@ export interface SerialWant {
 export interface SerialStock {
   /**
    * Undefined while a serial number is at hand, which is nearly always: the next block is reserved ahead. Else resolves when there
-   * may be one, and not before the second after a withdrawal has begun: ask again then, for somebody may have been faster.
+   * may be one, and not before the second after a withdrawal has begun: ask again then, for somebody may have been faster. Rejects
+   * with `clock_set_back` where that second is far away.
    * @param hint how many more will be wanted soon
    */
   reserve(node: SpiffeId, want: SerialWant, hint: number): Promise<void> | undefined;
@@ -54,14 +56,22 @@ export interface WithdrawnSerials {
   serials(most: number): Buffer;
 }
 
+export interface Withdrawn {
+  /** What is to be committed for it. */
+  readonly writes: readonly Write[];
+  /** Unix milliseconds until when any of it lasts; 0: the node holds nothing. */
+  readonly until: number;
+  /** Unix milliseconds before which all of it was issued, whatever the clock did since. */
+  readonly issuedBefore: number;
+}
+
 export interface Serials extends SerialStock, Disposable {
   /** The nodes that may hold something that was not withdrawn. */
   holders(): SpiffeId[];
   /**
-   * Everything that the node was given until now is withdrawn in memory; what is to be committed for it, and until when any of it
-   * lasts, in Unix milliseconds; 0: it holds nothing.
+   * Everything that the node was given until now is withdrawn in memory.
    */
-  withdraw(node: SpiffeId, now: number): { readonly writes: readonly Write[]; readonly until: number };
+  withdraw(node: SpiffeId, now: number): Withdrawn;
   /** After a start: what a node holds that was withdrawn begins no earlier. */
   setNotBefore(node: SpiffeId, issuedBefore: number): void;
   /** By block: what was withdrawn and has not ended yet. */
@@ -79,6 +89,9 @@ export interface SerialsDeps {
   readonly log: Logger;
 }
 
+/** A withdrawal holds issuing up for a second or two; for longer only where the clock was set back. */
+const LONGEST_WAIT_MS = 5_000;
+
 /**
  * Reads what earlier runs set aside. Blocks are dropped when all that came out of them has ended.
  * @throws TouchmarkError what the datastore and the key manager throw
@@ -95,6 +108,8 @@ export async function openSerials(deps: SerialsDeps): Promise<Serials> {
     const shelf = shelfOf(shelves, held.block.node);
     shelf.blocks.push(held);
     shelf.next = Math.max(shelf.next, held.block.first + held.block.count);
+    // Counters follow the clock: it was at least that late.
+    shelf.issuedAt = Math.max(shelf.issuedAt, held.block.first);
     if (held.block.withdrawn !== 0) deny(held.block);
   });
   const forget = (block: SerialBlock) => {
@@ -110,7 +125,9 @@ export async function openSerials(deps: SerialsDeps): Promise<Serials> {
       const shelf = shelfOf(shelves, node);
       // In the second of a withdrawal nothing is issued: certificates and tokens count in seconds, and must tell before from after.
       const early = shelf.notBefore * 1000 - clock.now();
+      if (early > LONGEST_WAIT_MS) return Promise.reject(clockSetBack(node, early));
       if (early > 0) return new Promise((resolve) => clock.after(early, resolve));
+      shelf.issuedAt = Math.max(shelf.issuedAt, clock.now());
       if (!isEnough(shelf, want)) return fetch(fetchDeps, shelf, want, hint);
       if (isLow(shelf, want)) fetchAhead(fetchDeps, shelf, want, hint);
       return undefined;
@@ -120,18 +137,27 @@ export async function openSerials(deps: SerialsDeps): Promise<Serials> {
     holders: () =>
       [...shelves.values()].filter((shelf) => holdsSomething(shelf, clock.now())).map(({ node }) => node),
     withdraw(node, now) {
-      const { writes, blocks, until } = withdraw(shelfOf(shelves, node), now);
+      const { blocks, ...withdrawn } = withdraw(shelfOf(shelves, node), now);
       blocks.forEach(deny);
-      return { writes, until };
+      return withdrawn;
     },
     setNotBefore(node, issuedBefore) {
-      shelfOf(shelves, node).notBefore = Math.ceil(issuedBefore / 1000);
+      const shelf = shelfOf(shelves, node);
+      shelf.notBefore = Math.max(shelf.notBefore, Math.ceil(issuedBefore / 1000));
     },
     withdrawn: () => withdrawnOf(shelves, secret, clock.now()),
     isWithdrawn: (serial) => denied.has(serial),
     holderOf: (serial, nodes) => holderOf(shelves, secret, serial, nodes),
     [Symbol.dispose]: () => timer[Symbol.dispose](),
   };
+}
+
+function clockSetBack(node: SpiffeId, early: number): TouchmarkError {
+  const seconds = Math.ceil(early / 1000);
+  return new TouchmarkError(
+    'clock_set_back',
+    `${node} was withdrawn at a time that this clock shows in ${seconds} s only: the clock was set back, and nothing is issued for it until then`,
+  );
 }
 
 function holderOf(

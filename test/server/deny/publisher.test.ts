@@ -81,6 +81,21 @@ describe('the deny feed and the CRLs', () => {
     await run.stop();
   });
 
+  test('are signed within a second although the clock was set back an hour', async () => {
+    const world = denyWorld();
+    const run = await world.start();
+    await world.enrol('a');
+    const svid = await run.x509(nodeOf('a'));
+    const before = run.feed().sequence;
+    world.clock.advance(-3_600_000);
+    await world.setState('a', 'drifted');
+    await world.clock.pass(1000);
+    const { sequence, serials } = run.feed();
+    assert.deepEqual(serials, [svid.serial]);
+    assert.ok(sequence > before);
+    await run.stop();
+  });
+
   test('are signed anew at half of their life, and not while nothing happens', async () => {
     const world = denyWorld();
     const run = await world.start();

@@ -105,6 +105,24 @@ describe('a withdrawal', () => {
     await run.stop();
   });
 
+  test('covers what was issued before the clock was set back, and never covers less than before', async () => {
+    const world = denyWorld();
+    const run = await world.start();
+    await world.enrol('a');
+    const { issuedAt } = await run.jwt(nodeOf('a'), false);
+    world.clock.advance(-HOUR);
+    await world.setState('a', 'drifted');
+    const first = run.withdrawals.all()[0]?.issuedBefore ?? 0;
+    assert.ok(issuedAt * 1000 < first, 'the token began before it');
+    await world.setState('a', 'trusted');
+    world.clock.advance(HOUR + 2000);
+    await run.jwt(nodeOf('a'), false);
+    world.clock.advance(-2 * HOUR);
+    await world.setState('a', 'quarantined');
+    assert.ok((run.withdrawals.all()[0]?.issuedBefore ?? 0) > first);
+    await run.stop();
+  });
+
   test('a second one lists what was issued in between', async () => {
     const world = denyWorld();
     const run = await world.start();

@@ -8,9 +8,12 @@ import { memoryKeyManager } from '../../../src/server/key-managers/memory.js';
 import { parseSpiffeId } from '../../../src/spiffe/id.js';
 import { manualClock, settle } from '../../fakes/manual-clock.js';
 import { memoryDatastore } from '../../fakes/memory-datastore.js';
+import { rejectsCode } from '../../support/rejects-async.js';
 
 const node = parseSpiffeId('spiffe://example.org/spire/agent/tpm/01');
 const other = parseSpiffeId('spiffe://example.org/spire/agent/tpm/02');
+
+const HOUR = 3_600_000;
 
 function world() {
   const clock = manualClock();
@@ -156,7 +159,8 @@ describe('withdrawn serial numbers', () => {
       after.every((serial) => !listed(serials).includes(serial)),
       'what comes later is good',
     );
-    assert.deepEqual(serials.withdraw(parseSpiffeId(`${node}x`), clock.now()), { writes: [], until: 0 });
+    const nothing = serials.withdraw(parseSpiffeId(`${node}x`), clock.now());
+    assert.deepEqual([nothing.writes, nothing.until], [[], 0]);
   });
 
   test('are known one by one: whose they are, and whether they were withdrawn', async () => {
@@ -243,6 +247,22 @@ describe('withdrawn serial numbers', () => {
     await clock.pass(200);
     assert.match(taken, /^[0-9a-f]{32}$/);
     assert.equal(clock.now() / 1000 >= serials.notBefore(node), true);
+  });
+
+  test('are refused with a reason, not waited for, when the clock was set back behind the withdrawal', async () => {
+    const { open, want, clock } = world();
+    const serials = await open();
+    await take(serials, want());
+    const issued = clock.now();
+    clock.advance(-HOUR);
+    const { issuedBefore } = serials.withdraw(node, clock.now());
+    assert.equal(issuedBefore, issued + 1000, 'what was issued before the clock was set back is covered');
+    await rejectsCode('clock_set_back', /in 3601 s only: the clock was set back/, take(serials, want()));
+    clock.advance(HOUR + 1000);
+    await take(serials, want());
+    clock.advance(-HOUR);
+    serials.setNotBefore(node, clock.now());
+    assert.equal(serials.notBefore(node), Math.ceil(issuedBefore / 1000), 'it never falls');
   });
 
   test('of a key that is gone mean nothing and are dropped', async () => {
