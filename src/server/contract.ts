@@ -70,7 +70,7 @@ export interface AuthorityState {
 /** One purpose's keys and their life: prepare, activate, taint, revoke; by hand or by time. */
 export interface AuthoritySlots<Signer> {
   signer(): Signer;
-  /** Of the active and the prepared authority. */
+  /** Of every authority whose key is held: the active one, the prepared one, and old ones. */
   signers(): readonly Signer[];
   state(): AuthorityState;
   prepare(): Promise<AuthorityRecord>;

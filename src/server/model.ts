@@ -205,7 +205,7 @@ export interface AuthorityRecord {
   readonly purpose: 'x509' | 'jwt';
   readonly slot: 'prepared' | 'active' | 'old';
   readonly tainted: boolean;
-  /** Which key of the key manager signs; empty once nothing is signed any more. */
+  /** Which key of the key manager signs, SVIDs or at last only lists of what is withdrawn; empty once nothing is signed any more. */
   readonly keyName: string;
   /** X.509: base64 DER certificates, the authority's own first, then up to but without the upstream root. */
   readonly chain: readonly string[];

@@ -9,6 +9,7 @@ import type { AuthorityKind } from './slots.js';
 export function jwtAuthorityKind(options: { readonly ttl: number }): AuthorityKind<JwtSigner> {
   return {
     purpose: 'jwt',
+    oldKeys: 0,
     make: async (key, keyName, now) => ({
       id: randomBytes(24).toString('base64url'),
       purpose: 'jwt',

@@ -9,6 +9,8 @@ import { unavailable } from './book.js';
 /** What X.509 and JWT authorities differ in. */
 export interface AuthorityKind<Signer> {
   readonly purpose: Purpose;
+  /** Of how many that were replaced the keys are kept until they end: for the lists of what is withdrawn. The newest keep theirs. */
+  readonly oldKeys: number;
   /** Makes the record of a new authority around a key; `now` is Unix seconds. */
   make(key: KeyObject, keyName: string, now: number): Promise<AuthorityRecord>;
   /** Undefined when the key is not the record's. */
@@ -28,7 +30,7 @@ export interface SlotsDeps {
 export interface Slots<Signer> {
   /** @throws TouchmarkError `authority_unavailable` */
   signer(): Signer;
-  /** Of the active and the prepared authority. */
+  /** Of every authority whose key is held: the active one, the prepared one, and old ones. */
   signers(): readonly Signer[];
   /** Takes up the keys of a former run; an authority whose key is gone signs no more and stays published. */
   load(): Promise<void>;
@@ -38,12 +40,14 @@ export interface Slots<Signer> {
   replace(): Promise<AuthorityRecord>;
   taint(id: string): Promise<AuthorityRecord>;
   revoke(id: string): Promise<AuthorityRecord>;
+  /** Destroys the keys that no authority has any more; failing that, again at the next change or start. */
+  forgetKeys(): Promise<void>;
 }
 
 interface Part<Signer> {
   readonly kind: AuthorityKind<Signer>;
   readonly deps: SlotsDeps;
-  /** Of the active and the prepared authority, by ID. */
+  /** By the ID of the authority. */
   readonly signers: Map<string, Signer>;
 }
 
@@ -61,12 +65,18 @@ export function createSlots<Signer extends { notAfter: number }>(
     replace: async () => switchTo(part, await make(part)),
     taint: (id) => taint(part, id),
     revoke: (id) => revoke(part, id),
+    forgetKeys: () => forgetKeys(part),
   };
 }
 
-/** Three, so that one is always free beside the active and the prepared authority. */
-function keyNames(purpose: Purpose): string[] {
-  return [1, 2, 3].map((n) => `${purpose}-${n}`);
+/** One is always free beside those of the active, the prepared and the old authorities. */
+function keyNames({ purpose, oldKeys }: AuthorityKind<unknown>): string[] {
+  return Array.from({ length: 3 + oldKeys }, (_, n) => `${purpose}-${n + 1}`);
+}
+
+/** Those whose keys are held, in the order in which they were made. */
+function keyed({ kind, deps }: Part<unknown>): AuthorityRecord[] {
+  return deps.book.records(kind.purpose).filter(({ keyName }) => keyName !== '');
 }
 
 function stateOf({ kind, deps }: Part<unknown>): AuthorityState {
@@ -84,14 +94,13 @@ function currentSigner<Signer extends { notAfter: number }>(part: Part<Signer>):
 async function load<Signer>(part: Part<Signer>): Promise<void> {
   const { kind, deps } = part;
   const lost: AuthorityRecord[] = [];
-  for (const record of deps.book.records(kind.purpose)) {
-    if (record.slot === 'old') continue;
+  for (const record of keyed(part)) {
     const key = await deps.keys.get(record.keyName);
     const signer = key === undefined ? undefined : kind.signerOf(record, key);
     if (signer === undefined) lost.push(record);
     else part.signers.set(record.id, signer);
   }
-  if (lost.length > 0) await deps.book.change({ put: lost.map(retired) });
+  if (lost.length > 0) await deps.book.change({ put: lost.map(keyless) });
   for (const { purpose, id } of lost) {
     deps.warn('the key of an authority is gone; it signs no more', { purpose, id });
   }
@@ -101,9 +110,8 @@ async function load<Signer>(part: Part<Signer>): Promise<void> {
 /** Under a free name, so that no key is lost if the record cannot be stored. */
 async function make<Signer>(part: Part<Signer>): Promise<AuthorityRecord> {
   const { kind, deps, signers } = part;
-  const { active, prepared } = stateOf(part);
-  const used = [active?.keyName, prepared?.keyName];
-  const name = keyNames(kind.purpose).find((candidate) => !used.includes(candidate));
+  const used = keyed(part).map(({ keyName }) => keyName);
+  const name = keyNames(kind).find((candidate) => !used.includes(candidate));
   if (name === undefined) throw unavailable(kind.purpose, 'every key name is in use');
   const key = await deps.keys.generate(name, deps.keyType);
   const record = await kind.make(key, name, deps.now());
@@ -113,17 +121,16 @@ async function make<Signer>(part: Part<Signer>): Promise<AuthorityRecord> {
   return record;
 }
 
-/** Keys that sign no more are destroyed; failing that, again at the next change or start. */
 async function forgetKeys<Signer>(part: Part<Signer>): Promise<void> {
   const { kind, deps, signers } = part;
-  const { active, prepared } = stateOf(part);
-  const used = [active?.keyName, prepared?.keyName];
-  for (const name of keyNames(kind.purpose).filter((candidate) => !used.includes(candidate))) {
+  const held = keyed(part);
+  const used = held.map(({ keyName }) => keyName);
+  for (const name of keyNames(kind).filter((candidate) => !used.includes(candidate))) {
     await deps.keys.remove(name).catch((error: unknown) => {
       deps.warn('a key that signs no more could not be removed', { key: name, error: messageOf(error) });
     });
   }
-  for (const id of [...signers.keys()]) if (id !== active?.id && id !== prepared?.id) signers.delete(id);
+  for (const id of [...signers.keys()]) if (!held.some((record) => record.id === id)) signers.delete(id);
 }
 
 async function prepare<Signer>(part: Part<Signer>): Promise<AuthorityRecord> {
@@ -149,7 +156,7 @@ async function switchTo<Signer>(part: Part<Signer>, record: AuthorityRecord): Pr
   const { active, prepared } = stateOf(part);
   const next: AuthorityRecord = { ...record, slot: 'active' };
   const unused = prepared === undefined || prepared.id === record.id ? [] : [prepared];
-  await part.deps.book.change({ put: active === undefined ? [next] : [next, retired(active)], drop: unused });
+  await part.deps.book.change({ put: [next, ...retired(part, active)], drop: unused });
   await forgetKeys(part);
   return next;
 }
@@ -162,16 +169,28 @@ async function taint(part: Part<unknown>, id: string): Promise<AuthorityRecord> 
   return tainted;
 }
 
-async function revoke(part: Part<unknown>, id: string): Promise<AuthorityRecord> {
+async function revoke<Signer>(part: Part<Signer>, id: string): Promise<AuthorityRecord> {
   const record = replaced(known(part, id), 'revoked');
   if (!record.tainted) {
     throw refused('authority_not_tainted', 'an authority that is not tainted cannot be revoked', record);
   }
   await part.deps.book.change({ drop: [record] });
+  await forgetKeys(part);
   return record;
 }
 
-function retired(record: AuthorityRecord): AuthorityRecord {
+/** The one that was active, and those that give up their keys for it. */
+function retired(part: Part<unknown>, active: AuthorityRecord | undefined): AuthorityRecord[] {
+  if (active === undefined) return [];
+  const old = keyed(part).filter(({ slot }) => slot === 'old');
+  const ending: AuthorityRecord[] = [...old, { ...active, slot: 'old' }];
+  const without = ending.length - part.kind.oldKeys;
+  return ending.flatMap((record, at) =>
+    at < without ? keyless(record) : record.id === active.id ? record : [],
+  );
+}
+
+function keyless(record: AuthorityRecord): AuthorityRecord {
   return { ...record, slot: 'old', keyName: '' };
 }
 

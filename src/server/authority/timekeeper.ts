@@ -14,7 +14,9 @@ const MOST_STEPS = 3;
 
 export interface TimekeeperDeps {
   readonly book: AuthorityBook;
-  readonly slots: { readonly [P in Purpose]: Pick<Slots<unknown>, 'prepare' | 'activate' | 'replace'> };
+  readonly slots: {
+    readonly [P in Purpose]: Pick<Slots<unknown>, 'prepare' | 'activate' | 'replace' | 'forgetKeys'>;
+  };
   readonly clock: Clock;
   readonly logger: Logger;
   readonly lane: SerialLane;
@@ -131,12 +133,13 @@ function take(
   return step === 'activate' ? slots.activate(prepared) : slots.replace();
 }
 
-/** Takes out of the bundle what nothing valid can refer to any more. */
-async function forget({ book, clock }: TimekeeperDeps): Promise<void> {
+/** Takes out of the bundle what nothing valid can refer to any more, and destroys its keys. */
+async function forget({ book, slots, clock }: TimekeeperDeps): Promise<void> {
   const now = unixSeconds(clock);
   const drop = book.records().filter((record) => record.slot === 'old' && forgetAt(record) <= now);
   const stored = withoutEnded(book.stored(), now - PUBLISHED_AFTER_END);
   if (drop.length > 0 || stored !== book.stored()) await book.change({ drop, stored });
+  for (const purpose of new Set(drop.map((record) => record.purpose))) await slots[purpose].forgetKeys();
 }
 
 function nextDue(book: AuthorityBook): number {

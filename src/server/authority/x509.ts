@@ -28,6 +28,7 @@ export const BACKDATE_SECONDS = 10;
 export function x509AuthorityKind(options: X509AuthorityOptions): AuthorityKind<X509Signer> {
   return {
     purpose: 'x509',
+    oldKeys: 5,
     make: (key, keyName, now) =>
       options.upstream === undefined
         ? makeRoot(options, key, keyName, now)

@@ -9,7 +9,7 @@ import { signDenyFeed } from '../../spiffe/deny-feed.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import { makeSigner } from '../../x509/certificate.js';
 import { signCrl } from '../../x509/crl.js';
-import type { Authority, X509Signer } from '../contract.js';
+import type { Authority } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
 import { listeners } from '../datastores/listeners.js';
 import { serialLane } from '../datastores/serial-lane.js';
@@ -53,8 +53,6 @@ interface Press {
   readonly deps: PublisherDeps;
   readonly lane: ReturnType<typeof serialLane>;
   readonly changes: ReturnType<typeof listeners<void>>;
-  /** Whose lists are signed here: keys that are active or prepared, and in memory those that were. */
-  readonly signers: Map<string, X509Signer>;
   last: LastPublication;
   current: Publication;
   /** What the publication depends on beside the withdrawals. */
@@ -75,7 +73,6 @@ export async function openDenyPublisher(deps: PublisherDeps): Promise<DenyPublis
     deps,
     lane: serialLane(),
     changes: listeners<void>(),
-    signers: new Map(),
     last: await readLast(deps.store),
     current: { sequence: 0, feed: '', crls: [] },
     authorities: '',
@@ -173,18 +170,20 @@ function signFeed(
   return signDenyFeed({ domain, sequence, ...times, ...lists }, { key, keyId, alg });
 }
 
-/** Of an authority whose key is gone since a restart the last list stays, which lasts as long as the authority. */
+/** Of an authority whose key is gone the last list stays, which lasts as long as the authority. */
 function signCrls(press: Press, denied: DeniedSerials, sequence: number, now: number): KeptCrl[] {
-  const { signers, deps, last } = press;
-  const live = deps.authority.x509.signers();
-  for (const signer of live) signers.set(signer.id, signer);
+  const { deps, last } = press;
+  const { x509 } = deps.authority;
+  const { active, prepared } = x509.state();
   const bundle = deps.authority.bundle();
-  for (const signer of signers.values()) if (!isBelieved(signer, bundle, now)) signers.delete(signer.id);
-  const kept = last.crls.filter(({ signer }) => !signers.has(signer.id) && isBelieved(signer, bundle, now));
-  const signed = [...signers.values()].map((signer): KeptCrl => {
+  const signers = x509.signers().filter((signer) => isBelieved(signer, bundle, now));
+  const held = new Set(signers.map(({ id }) => id));
+  const kept = last.crls.filter(({ signer }) => !held.has(signer.id) && isBelieved(signer, bundle, now));
+  const signed = signers.map((signer): KeptCrl => {
     const next = now + deps.lifetime;
     // One that signs no SVIDs any more may lose its key: its last list must not run out before it does.
-    const nextUpdate = live.includes(signer) ? next : Math.max(next, signer.notAfter);
+    const live = signer.id === active?.id || signer.id === prepared?.id;
+    const nextUpdate = live ? next : Math.max(next, signer.notAfter);
     const entries = crlEntries(denied, signer.id);
     const template = { number: BigInt(sequence), thisUpdate: now, nextUpdate, entries };
     return { signer, der: signCrl(template, makeSigner(signer.key, signer.certificate)) };

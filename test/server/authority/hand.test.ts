@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import { hasCode } from '../../../src/errors.js';
 import { openAuthority } from '../../../src/server/authority/authority.js';
 import type { Authority } from '../../../src/server/contract.js';
-import { heldKeys, ids, skidOf, world } from './world.js';
+import { until } from '../../fakes/manual-clock.js';
+import { HOUR, heldKeys, ids, skidOf, world } from './world.js';
 
 describe('rotation by hand', () => {
   test('prepare, activate, taint and revoke each do their part', async () => {
@@ -17,7 +18,7 @@ describe('rotation by hand', () => {
     assert.equal(active.slot, 'active');
     assert.equal(authority.x509.signer().id, prepared.id);
     assert.equal(authority.x509.state().old?.id, first);
-    assert.equal(authority.x509.state().old?.keyName, '');
+    assert.equal(await heldKeys(keys, 'x509'), 2, 'it signs the list of what is withdrawn on');
     const { sequence } = authority.bundle();
     assert.equal((await authority.x509.taint(first)).tainted, true);
     assert.deepEqual(
@@ -35,12 +36,37 @@ describe('rotation by hand', () => {
     assert.equal(await heldKeys(keys, 'x509'), 1);
   });
 
-  test('the JWT key goes the same way', async () => {
-    const { deps } = world();
+  test('keys of old authorities are kept for their lists over a restart, the newest five, and destroyed at their end', async () => {
+    const { deps, keys, clock } = world();
+    const authority = await openAuthority(deps);
+    const made: string[] = [authority.x509.signer().id];
+    for (let turn = 0; turn < 7; turn += 1) {
+      made.push((await authority.x509.activate((await authority.x509.prepare()).id)).id);
+      await clock.pass(1000);
+    }
+    const held = (of: Authority) => of.x509.signers().map(({ id }) => id);
+    const expected = made.slice(-6).sort();
+    assert.deepEqual(held(authority).sort(), expected);
+    assert.equal(await heldKeys(keys, 'x509'), 6);
+    await authority[Symbol.asyncDispose]();
+    await using again = await openAuthority(deps);
+    assert.deepEqual(held(again).sort(), expected);
+    assert.equal(ids(again).x509.length, 8, 'all are published');
+    await again.x509.taint(made[5] ?? '');
+    await again.x509.revoke(made[5] ?? '');
+    assert.equal(await heldKeys(keys, 'x509'), 5, 'a revoked one has no list');
+    await clock.pass(26 * HOUR, HOUR / 4);
+    await until('the old ones have ended', () => !held(again).some((id) => made.slice(0, 7).includes(id)));
+    assert.equal(await heldKeys(keys, 'x509'), held(again).length);
+  });
+
+  test('the JWT key goes the same way, and is destroyed at once', async () => {
+    const { deps, keys } = world();
     await using authority = await openAuthority(deps);
     const first = authority.jwt.signer().id;
     const { id } = await authority.jwt.prepare();
     await authority.jwt.activate(id);
+    assert.equal(await heldKeys(keys, 'jwt'), 1);
     await authority.jwt.taint(first);
     assert.equal(authority.bundle().jwtAuthorities.find(({ keyId }) => keyId === first)?.tainted, true);
     await authority.jwt.revoke(first);

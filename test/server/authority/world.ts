@@ -38,6 +38,6 @@ export const skidOf = (der: Uint8Array) =>
   Buffer.from(readCertificate(der).subjectKeyId ?? []).toString('hex');
 
 export async function heldKeys(keys: KeyManager, purpose: string): Promise<number> {
-  const held = await Promise.all([0, 1, 2, 3].map((n) => keys.get(`${purpose}-${n}`)));
+  const held = await Promise.all(Array.from({ length: 20 }, (_, n) => keys.get(`${purpose}-${n}`)));
   return held.filter((key) => key !== undefined).length;
 }

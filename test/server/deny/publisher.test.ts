@@ -132,6 +132,21 @@ describe('the deny feed and the CRLs', () => {
     await run.stop();
   });
 
+  test('of an old authority are signed on after a restart, while the key manager keeps its key', async () => {
+    const world = denyWorld();
+    const run = await world.start();
+    await world.enrol('a');
+    const first = run.authority.x509.signer();
+    const { serial } = await run.x509(nodeOf('a'));
+    await run.authority.x509.activate((await run.authority.x509.prepare()).id);
+    await run.stop();
+    const again = await world.start();
+    await world.setState('a', 'drifted');
+    await world.clock.pass(1100);
+    assert.ok(again.crl(first.id).entries.has(serial));
+    await again.stop();
+  });
+
   test('keep the last list of an old authority over a restart, when its key is gone, and go on counting', async () => {
     const world = denyWorld();
     const run = await world.start();
@@ -143,6 +158,7 @@ describe('the deny feed and the CRLs', () => {
     await world.clock.pass(1100);
     const { sequence } = run.publisher.current();
     await run.stop();
+    for (let n = 1; n < 9; n += 1) await world.keys.remove(`x509-${n}`);
     const again = await world.start();
     assert.ok(again.publisher.current().sequence > sequence);
     const crl = again.crl(first.id);
