@@ -175,7 +175,7 @@ async function openAttestation(
   );
   const sessions = disposal.use(
     createSessions({
-      ...{ ...shared, log, authority, epoch: store.epoch, crls: crlsOf(deny) },
+      ...{ ...shared, log, authority, epoch: store.epoch, crls: crlsOf(deny, log) },
       reattestInterval: tpm?.reattestInterval ?? 0,
       measuring: measurements,
       suspect: (hostId, reasons) => hosts.suspect(hostId, reasons),

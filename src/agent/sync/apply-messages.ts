@@ -2,6 +2,7 @@ import { TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { Bundle } from '../../spiffe/bundle.js';
 import type { TrustDomain } from '../../spiffe/id.js';
+import { boundCrls } from '../../x509/crl-bounds.js';
 import type { FedIdentityStore } from '../identities/identity-store.js';
 import type { SessionMessage, SessionStream } from '../server/api.js';
 import { ChangeCollector, type WholeChange } from './collect-change.js';
@@ -72,12 +73,19 @@ export class MessageApplier {
   }
 
   #bundles({ own, federated, crls }: Message<'bundles'>): void {
-    const { store, ownBundle } = this.#deps;
+    const { store, ownBundle, log } = this.#deps;
     const ours = own ?? store.bundles?.own;
     if (ours === undefined)
       throw new TouchmarkError('server_answer_invalid', 'the server sent no own bundle');
     if (own !== undefined) ownBundle(own);
-    store.setBundles({ own: ours, federated: foreignOnly(federated, ours.trustDomain), crls });
+    const { kept, leftOut } = boundCrls(crls.map((der) => ({ der })));
+    if (leftOut.length > 0) {
+      log.error('the CRLs are too large for the Workload API: the largest are left out', {
+        count: leftOut.length,
+      });
+    }
+    const bounded = kept.map(({ der }) => der);
+    store.setBundles({ own: ours, federated: foreignOnly(federated, ours.trustDomain), crls: bounded });
     serveIfReady(store);
   }
 

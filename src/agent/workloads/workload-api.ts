@@ -28,8 +28,6 @@ import { claimsOf, validateJwt } from './validate-jwt.js';
 
 /** Below the 4 MiB that gRPC clients take by default. */
 const MAX_MESSAGE_BYTES = 3.5 * 1024 * 1024;
-/** Of all CRLs together. */
-const MAX_CRL_BYTES = 1024 * 1024;
 /** IDs, hints, tags and lengths around an item's bytes. */
 const ITEM_OVERHEAD_BYTES = 4096;
 /** What rust-spiffe takes beside the own domain's. */
@@ -46,7 +44,7 @@ export function workloadApi(deps: Delivery): ServiceImpl<typeof SpiffeWorkloadAP
     },
     async *fetchX509Bundles(_request, { caller, signal }) {
       for await (const update of bundleUpdates(deps, caller.workload, signal, 'x509')) {
-        const crl = boundCrls(update.crls);
+        const crl = [...update.crls];
         const bundles = byDomain(update, x509BundleOf, sizeOfAll(crl));
         yield create(X509BundlesResponseSchema, { crl, bundles });
       }
@@ -95,30 +93,33 @@ function x509Response({ identities, own, federated, crls }: X509Update): X509SVI
   const foreign = [...federated].map(([name, each]) => [`spiffe://${name}`, x509BundleOf(each)] as const);
   const sizeOf = (svid: (typeof svids)[number]) =>
     svid.x509Svid.length + svid.x509SvidKey.length + bundle.length;
-  const kept = withinMessage(svids, sizeOf, MAX_MESSAGE_BYTES / 2);
-  const crl = boundCrls(crls);
-  const room = MAX_MESSAGE_BYTES / 2 - sizeOfAll(crl);
+  const crl = [...crls];
+  const room = MAX_MESSAGE_BYTES - sizeOfAll(crl);
+  const kept = withinMessage(svids, sizeOf, Math.min(MAX_MESSAGE_BYTES / 2, room), 1);
+  const left = room - kept.reduce((sum, svid) => sum + sizeOf(svid) + ITEM_OVERHEAD_BYTES, 0);
+  const bundles = withinMessage(foreign.filter(nonEmpty), ([, bytes]) => bytes.length, left, 0);
   return create(X509SVIDResponseSchema, {
     svids: kept,
     crl,
-    federatedBundles: Object.fromEntries(
-      withinMessage(foreign.filter(nonEmpty), ([, bytes]) => bytes.length, room).slice(0, MOST_BUNDLES),
-    ),
+    federatedBundles: Object.fromEntries(bundles.slice(0, MOST_BUNDLES)),
   });
 }
 
-/** gRPC clients take no message above 4 MiB; what is over a share of that is left out from the end. */
-function withinMessage<T>(items: readonly T[], sizeOf: (item: T) => number, most: number): T[] {
+/**
+ * gRPC clients take no message above 4 MiB; what is over a share of that is left out from the end.
+ * @param least so many are kept whatever their size
+ */
+function withinMessage<T>(
+  items: readonly T[],
+  sizeOf: (item: T) => number,
+  most: number,
+  least: number,
+): T[] {
   let size = 0;
   return items.filter((item, index) => {
     size += sizeOf(item) + ITEM_OVERHEAD_BYTES;
-    return index === 0 || size <= most;
+    return index < least || size <= most;
   });
-}
-
-/** All or none: a part of the lists would be taken for all of them. */
-function boundCrls(crls: readonly Uint8Array[]): Uint8Array[] {
-  return sizeOfAll(crls) > MAX_CRL_BYTES ? [] : [...crls];
 }
 
 function sizeOfAll(items: readonly Uint8Array[]): number {
@@ -135,7 +136,7 @@ function byDomain(
   const named = all
     .map((bundle) => [`spiffe://${bundle.trustDomain}`, encode(bundle)] as const)
     .filter(nonEmpty);
-  const kept = withinMessage(named, ([, bytes]) => bytes.length, MAX_MESSAGE_BYTES - taken);
+  const kept = withinMessage(named, ([, bytes]) => bytes.length, MAX_MESSAGE_BYTES - taken, 1);
   return Object.fromEntries(kept.slice(0, MOST_BUNDLES + 1));
 }
 

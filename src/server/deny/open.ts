@@ -2,11 +2,12 @@ import type { Clock } from '../../clock.js';
 import type { ServerConfig } from '../../config/server-config.js';
 import type { Disposal } from '../../disposal.js';
 import type { Logger } from '../../log.js';
+import { boundCrls } from '../../x509/crl-bounds.js';
 import type { Audit } from '../access/audit.js';
 import type { Authority, Registry } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { Serials } from '../issuing/serials.js';
-import { type DenyPublisher, openDenyPublisher } from './publisher.js';
+import { type DenyPublisher, openDenyPublisher, type Publication } from './publisher.js';
 import { openWithdrawals, type Withdrawals } from './withdrawals.js';
 
 export interface DenyParts {
@@ -37,10 +38,26 @@ export async function openDeny(parts: DenyParts, disposal: Disposal): Promise<De
   return { withdrawals, publisher };
 }
 
-/** The CRLs as sessions send them. */
-export function crlsOf({ publisher }: Deny) {
+/** The CRLs as sessions send them: of more than they have room for the largest are left out, which is told once for each publication. */
+export function crlsOf({ publisher }: Deny, log: Logger) {
+  const bounded = new WeakMap<Publication, readonly Uint8Array[]>();
+  const boundedOf = (publication: Publication): readonly Uint8Array[] => {
+    const { kept, leftOut } = boundCrls(publication.crls);
+    if (leftOut.length > 0) {
+      const authorities = leftOut.map(({ authorityId }) => authorityId);
+      log.error('the CRLs are too large to be sent to agents: these are to be had over HTTPS only', {
+        authorities,
+      });
+    }
+    return kept.map(({ der }) => der);
+  };
   return {
-    current: () => publisher.current().crls.map(({ der }) => der),
+    current() {
+      const publication = publisher.current();
+      const crls = bounded.get(publication) ?? boundedOf(publication);
+      bounded.set(publication, crls);
+      return crls;
+    },
     onChange: publisher.onChange,
   };
 }

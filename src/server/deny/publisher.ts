@@ -2,6 +2,7 @@
  * The deny feed and the CRLs as they are now. Signed anew when somebody was withdrawn, when an authority came or went, and at half
  * of their life; at most once a second, however much happens; never while an SVID is being issued.
  */
+import { setImmediate } from 'node:timers/promises';
 import { type Clock, unixSeconds } from '../../clock.js';
 import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
@@ -9,6 +10,7 @@ import { signDenyFeed } from '../../spiffe/deny-feed.js';
 import type { TrustDomain } from '../../spiffe/id.js';
 import { makeSigner } from '../../x509/certificate.js';
 import { signCrl } from '../../x509/crl.js';
+import { BACKDATE_SECONDS } from '../authority/x509.js';
 import type { Authority } from '../contract.js';
 import type { Datastore } from '../datastores/contract.js';
 import { listeners } from '../datastores/listeners.js';
@@ -58,6 +60,8 @@ interface Press {
   /** What the publication depends on beside the withdrawals. */
   authorities: string;
   publishedAt: number;
+  /** How many serial numbers it lists. */
+  listed: number;
   /** Something changed since the last one began. */
   dirty: boolean;
   cancel: () => void;
@@ -65,6 +69,9 @@ interface Press {
 }
 
 const LEAST_MS = 1_000;
+/** Lists of more serial numbers than this, half a megabyte, are signed and sent around less often. */
+const LARGE = 10_000;
+const LEAST_LARGE_MS = 5_000;
 const RETRY_MS = 5_000;
 
 /** A first publication is out when it resolves. */
@@ -77,6 +84,7 @@ export async function openDenyPublisher(deps: PublisherDeps): Promise<DenyPublis
     current: { sequence: 0, feed: '', crls: [] },
     authorities: '',
     publishedAt: 0,
+    listed: 0,
     dirty: false,
     cancel: () => {},
     stopped: false,
@@ -104,8 +112,9 @@ function soon(press: Press): void {
   const { clock } = press.deps;
   press.dirty = true;
   const since = clock.now() - press.publishedAt;
+  const least = press.listed > LARGE ? LEAST_LARGE_MS : LEAST_MS;
   // A clock that was set back must not hold a withdrawal up.
-  publishIn(press, since < 0 ? LEAST_MS : Math.max(0, LEAST_MS - since));
+  publishIn(press, since < 0 ? least : Math.max(0, least - since));
 }
 
 function publishIn(press: Press, delayMs: number): void {
@@ -143,8 +152,9 @@ async function publish(press: Press): Promise<void> {
       omitted: denied.omitted,
     });
   }
-  const kept = signCrls(press, denied, sequence, now);
-  const feed = signFeed(deps, { sequence, now }, denied, deniedNodes(withdrawals.all()));
+  const nodes = deniedNodes(withdrawals.all());
+  const kept = await signCrls(press, denied, sequence, now);
+  const feed = signFeed(deps, { sequence, now }, denied, nodes);
   press.last = { sequence, crls: kept };
   // A sequence that cannot be written down follows the clock all the same.
   await writeLast(store, press.last).catch((error: unknown) => {
@@ -153,6 +163,7 @@ async function publish(press: Press): Promise<void> {
   const crls = kept.map(({ signer: { id: authorityId }, der }) => ({ authorityId, der }));
   press.current = { sequence, feed, crls };
   press.publishedAt = clock.now();
+  press.listed = [...denied.byAuthority.values()].reduce((sum, list) => sum + list.length, 0);
   if (press.dirty) soon(press);
   else publishIn(press, (deps.lifetime * 1000) / 2);
   press.changes.tell();
@@ -170,23 +181,34 @@ function signFeed(
   return signDenyFeed({ domain, sequence, ...times, ...lists }, { key, keyId, alg });
 }
 
-/** Of an authority whose key is gone the last list stays, which lasts as long as the authority. */
-function signCrls(press: Press, denied: DeniedSerials, sequence: number, now: number): KeptCrl[] {
-  const { deps, last } = press;
+/**
+ * Of an authority whose key is gone the last list stays, which lasts as long as the authority. Between two long lists others
+ * have their turn.
+ */
+async function signCrls(
+  { deps, last }: Press,
+  denied: DeniedSerials,
+  sequence: number,
+  now: number,
+): Promise<KeptCrl[]> {
   const { x509 } = deps.authority;
   const { active, prepared } = x509.state();
   const bundle = deps.authority.bundle();
   const signers = x509.signers().filter((signer) => isBelieved(signer, bundle, now));
   const held = new Set(signers.map(({ id }) => id));
-  const kept = last.crls.filter(({ signer }) => !held.has(signer.id) && isBelieved(signer, bundle, now));
-  const signed = signers.map((signer): KeptCrl => {
+  const crls = last.crls.filter(({ signer }) => !held.has(signer.id) && isBelieved(signer, bundle, now));
+  for (const signer of signers) {
+    await setImmediate();
     const next = now + deps.lifetime;
     // One that signs no SVIDs any more may lose its key: its last list must not run out before it does.
     const live = signer.id === active?.id || signer.id === prepared?.id;
     const nextUpdate = live ? next : Math.max(next, signer.notAfter);
+    // A checker whose clock is behind would take no list, and so no SVID, until it has caught up.
+    const thisUpdate = now - BACKDATE_SECONDS;
     const entries = crlEntries(denied, signer.id);
-    const template = { number: BigInt(sequence), thisUpdate: now, nextUpdate, entries };
-    return { signer, der: signCrl(template, makeSigner(signer.key, signer.certificate)) };
-  });
-  return [...kept, ...signed].sort((a, b) => (a.signer.id < b.signer.id ? -1 : 1));
+    const template = { number: BigInt(sequence), thisUpdate, nextUpdate, entries };
+    crls.push({ signer, der: signCrl(template, makeSigner(signer.key, signer.certificate)) });
+  }
+  await setImmediate();
+  return crls.sort((a, b) => (a.signer.id < b.signer.id ? -1 : 1));
 }

@@ -38,10 +38,8 @@ export function bundleSize({ trustDomain, x509Authorities, jwtAuthorities }: Bun
   return trustDomain.length + 64 + x509 + jwt;
 }
 
-/** All or none: a relying party that checks must not take a part of the lists for all of them. */
-export function boundCrls(crls: readonly Uint8Array[], maxBytes: number): readonly Uint8Array[] {
-  const size = crls.reduce((sum, der) => sum + der.length + 8, 0);
-  return size > maxBytes ? [] : crls;
+export function sizeOfCrls(crls: readonly Uint8Array[]): number {
+  return crls.reduce((sum, der) => sum + der.length + 8, 0);
 }
 
 /** The same objects in the same order. */

@@ -21,10 +21,10 @@ export const sessionTimes = {
 export const sessionLimits = {
   /** A message stays well below 1 MiB. */
   messageBytes: 512 * 1024,
-  /** All bundles of a node are one message, which stays below the 4 MiB that gRPC takes when nobody says otherwise. */
+  /** All bundles of a node and the CRLs are one message, which stays below the 4 MiB that gRPC takes when nobody says otherwise. */
   bundlesBytes: 3 * 1024 * 1024,
-  /** Of all CRLs that go with them; longer ones are served over HTTPS only. */
-  crlBytes: 512 * 1024,
+  /** A change of the CRLs is sent to the fleet no faster than this. */
+  crlBytesPerSecond: 100 * 1024 * 1024,
   /** Beside the one in force: what is left of broken connections. */
   olderSessions: 3,
   /** Entries, over all nodes, that are remembered for agents that come back. */
@@ -39,7 +39,7 @@ export interface SessionsDeps {
   readonly epoch: string;
   readonly registry: Registry;
   readonly authority: Pick<Authority, 'bundle' | 'bundleOf' | 'onChange'>;
-  /** DER, the same objects until they change. */
+  /** DER, the same objects until they change; all together at most `MOST_CRL_BYTES`. */
   readonly crls?: { current(): readonly Uint8Array[]; onChange(listener: () => void): () => void };
   readonly clock: Clock;
   readonly log: Logger;

@@ -12,10 +12,12 @@ import type {
 } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { RegistryChange } from '../contract.js';
 import { tpmNodeId } from '../hosts/selectors.js';
+import { sizeOfCrls } from './bundles.js';
 import { type SessionCall, type Sessions, type SessionsDeps, sessionLimits } from './contract.js';
 import { readHello, readMessages } from './incoming.js';
 import { changesSets, createSessionMemory, type SessionMemory } from './memory.js';
 import { overlapFrom } from './overlap.js';
+import { createSpread } from './spread.js';
 import { endSession, type LiveSession, mark, newSession, type SessionTable, streamOf } from './stream.js';
 import { watchTimes } from './times.js';
 
@@ -23,6 +25,11 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const table: SessionTable = { current: new Map(), live: new Set(), older: new Map() };
   const { registry, epoch } = deps;
   const memory = createSessionMemory(epoch, registry.revision, sessionLimits.rememberedEntries);
+  const { crls, clock } = deps;
+  const crlBytes = () => sizeOfCrls(crls?.current() ?? []);
+  const spread = createSpread<LiveSession>(clock, sessionLimits.crlBytesPerSecond, crlBytes, (session) =>
+    mark(session, 'bundles'),
+  );
   const unsubscribe = [
     registry.onChange((change) => {
       memory.note(change);
@@ -31,9 +38,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     deps.authority.onChange(() => {
       for (const session of table.current.values()) mark(session, 'bundles');
     }),
-    deps.crls?.onChange(() => {
-      for (const session of table.current.values()) mark(session, 'bundles');
-    }) ?? (() => {}),
+    crls?.onChange(() => spread.begin(table.current.values())) ?? (() => {}),
   ];
   return {
     open: (requests, call) => runSession(deps, table, memory, requests, call),
@@ -48,6 +53,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     },
     [Symbol.dispose]() {
       for (const stop of unsubscribe) stop();
+      spread[Symbol.dispose]();
       for (const session of table.current.values()) endSession(session, 'done');
       for (const sessions of table.older.values())
         for (const session of sessions) endSession(session, 'done');

@@ -9,7 +9,7 @@ import type { SpiffeId } from '../../spiffe/id.js';
 import { bundleToWire } from '../../wire/bundle.js';
 import { type ServerMessage, ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { AttachedSession } from '../measurements/attached.js';
-import { boundBundles, boundCrls, sameItems } from './bundles.js';
+import { boundBundles, sameItems, sizeOfCrls } from './bundles.js';
 import { type SessionCall, type SessionsDeps, sessionLimits } from './contract.js';
 import { type Delta, deltaOf, entriesMessages, federatedDomains, type Held, isEmpty } from './entries.js';
 import type { Overlap } from './overlap.js';
@@ -162,9 +162,10 @@ function* bundleMessages(deps: SessionsDeps, session: LiveSession): Generator<Se
   const wanted = federatedDomains(session.held ?? []).flatMap(
     (domain) => deps.authority.bundleOf(domain) ?? [],
   );
-  const { federated, leftOut } = boundBundles(own, wanted, sessionLimits.bundlesBytes);
+  const crl = deps.crls?.current() ?? [];
+  const room = sessionLimits.bundlesBytes - sizeOfCrls(crl);
+  const { federated, leftOut } = boundBundles(own, wanted, room);
   const now = [own, ...federated];
-  const crl = boundCrls(deps.crls?.current() ?? [], sessionLimits.crlBytes);
   if (sameItems(now, session.sentBundles) && sameItems(crl, session.sentCrls)) return;
   session.sentBundles = now;
   session.sentCrls = crl;

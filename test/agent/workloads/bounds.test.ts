@@ -7,6 +7,7 @@ import {
   X509BundlesResponseSchema,
   X509SVIDResponseSchema,
 } from '../../../src/wire/gen/spiffe/workload_pb.js';
+import { MOST_CRL_BYTES } from '../../../src/x509/crl-bounds.js';
 import { entryDomain, entryOf } from '../../support/entries.js';
 import { header, mine, reader, serveForTest } from './support.js';
 
@@ -19,14 +20,14 @@ function foreign(trustDomain: TrustDomain, bytes: number): Bundle {
   return { trustDomain, x509Authorities, jwtAuthorities: [], refreshHint: 0, sequence: 1n };
 }
 
-async function crowded(t: Parameters<typeof serveForTest>[0], bytes: number) {
+async function crowded(t: Parameters<typeof serveForTest>[0], bytes: number, crls: Uint8Array[] = []) {
   const served = await serveForTest(t);
   served.store.serve();
   const own = served.store.authority.bundle();
   served.store.setBundles({
     own,
     federated: new Map(domains.map((name) => [name, foreign(name, bytes)])),
-    crls: [],
+    crls,
   });
   for (let at = 0; at < 120; at++) {
     const spiffeId = makeSpiffeId(entryDomain, `/w/${at}`);
@@ -55,5 +56,18 @@ test('DF-05 a message stays below 4 MiB whatever the bundles hold', async (t) =>
   assert.ok(Object.keys(message.federatedBundles).length > 10);
   const bundles = await reader(api.fetchX509Bundles({}, header)).next();
   assert.ok(toBinary(X509BundlesResponseSchema, bundles).length < 4 * MIB);
+  assert.ok(bundles.bundles['spiffe://example.org']);
+});
+
+test('DF-05 the longest lists of what is withdrawn travel beside every identity, and bundles take what is left', async (t) => {
+  const crls = [new Uint8Array(MOST_CRL_BYTES - 1000), new Uint8Array(900)];
+  const { api } = await crowded(t, 100_000, crls);
+  const message = await reader(api.fetchX509SVID({}, header)).next();
+  assert.ok(toBinary(X509SVIDResponseSchema, message).length < 4 * MIB);
+  assert.deepEqual([message.svids.length, message.crl.length], [100, 2]);
+  assert.ok(Object.keys(message.federatedBundles).length > 0);
+  const bundles = await reader(api.fetchX509Bundles({}, header)).next();
+  assert.ok(toBinary(X509BundlesResponseSchema, bundles).length < 4 * MIB);
+  assert.equal(bundles.crl.length, 2);
   assert.ok(bundles.bundles['spiffe://example.org']);
 });
