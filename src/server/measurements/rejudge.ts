@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../../errors.js';
 import type { Host } from '../model.js';
-import { judgementKey } from './memory.js';
+import { judgementKey, type Remembered } from './memory.js';
 import { fromArchive, judgeArchived } from './recall.js';
 import { record } from './record.js';
 import type { Room } from './room.js';
@@ -98,11 +98,12 @@ async function judgeAnew(room: Room, host: Host): Promise<void> {
   const appraisal = await judgeArchived(room, archived, inForce, at);
   const source = fromArchive(archived, host.akName);
   const known = room.memory.get(host.id);
-  const newer = known?.akName === host.akName && known.set.boot === source.set.boot ? known : source;
+  const newer = known?.akName === host.akName && known.set.boot === source.set.boot ? known : undefined;
   const settled = {
     hostId: host.id,
+    // What is archived is of one quote: its registers change while nothing else does.
     verified: {
-      ...{ akName: host.akName, quote: newer.quote, pcrValues: newer.pcrValues, asked: kept.asked },
+      ...{ akName: host.akName, quote: source.quote, pcrValues: source.pcrValues, asked: kept.asked },
       akPublic: Buffer.from(kept.akPublic, 'base64'),
       attest: Buffer.from(kept.attest, 'base64'),
       signature: Buffer.from(kept.signature, 'base64'),
@@ -110,5 +111,12 @@ async function judgeAnew(room: Room, host: Host): Promise<void> {
     evidence: { ...evidence, at },
     ...{ appraisal, inForce, set: source.set, wholeAt: known?.wholeAt ?? 0 },
   };
-  await record(room, settled);
+  const recording = await record(room, settled);
+  if (recording !== undefined && newer !== undefined) goOnFrom(room, host.id, recording.remembered, newer);
+}
+
+/** Ticks are held against the newest quote, and the host's own record names it again with the next ones that are written. */
+function goOnFrom({ memory, unwritten }: Room, hostId: string, judged: Remembered, newest: Remembered): void {
+  memory.set(hostId, { ...judged, quote: newest.quote, pcrValues: newest.pcrValues });
+  unwritten.add(hostId);
 }
