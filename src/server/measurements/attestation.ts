@@ -11,7 +11,7 @@ import { logKinds } from '../../measure/appraise/contract.js';
 import type { ClockInfo } from '../../tpm/attest.js';
 import type { Host, Reason } from '../model.js';
 import { wishesFor } from './collect.js';
-import type { Remembered } from './memory.js';
+import { joinRemembered, type Remembered } from './memory.js';
 import { recall } from './recall.js';
 import { planRecording, type Recording, tell } from './record.js';
 import type { Judgee, Room, VerifiedQuote } from './room.js';
@@ -78,7 +78,7 @@ export function attestationMeasuring(room: Room): AttestationMeasuring {
     },
     plan: (host, { settled }) => planRecording(host, settled, room.memory.get(host.id)),
     committed(before, after, { suspicions, settled }, recording) {
-      room.memory.set(after.id, recording.remembered);
+      room.memory.set(after.id, joinRemembered(recording.remembered, room.memory.get(after.id)));
       room.evidenceAt.set(after.id, settled.evidence.at);
       room.unwritten.delete(after.id);
       tell(room, before, after, suspicions);

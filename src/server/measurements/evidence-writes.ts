@@ -44,10 +44,10 @@ export function evidenceWrites(
   };
   const pieces = logKinds.flatMap((kind) => piecesOf(settled, set, kind));
   const writes: Write[] = [{ kind: 'evidence', key: evidenceKey(hostId, id), value: record }, ...pieces];
+  // What another judgement of this host wrote meanwhile is not written over.
+  const conditions = writes.map(({ kind, key }): Condition => ({ kind, key, revision: 0 }));
   if (replaces && before !== undefined)
     writes.push({ kind: 'evidence', key: evidenceKey(hostId, before), deleted: true });
-  // What another judgement of this host wrote meanwhile is not written over.
-  const conditions = pieces.map(({ key }): Condition => ({ kind: 'evidence_log', key, revision: 0 }));
   return { record, set, writes, conditions };
 }
 

@@ -32,6 +32,30 @@ export interface Remembered {
   readonly wholeAt: number;
 }
 
+/**
+ * What is remembered once a judgement is written. Another one of the same boot may have been written meanwhile: what that
+ * one kept is on the disk, whatever this one began from.
+ */
+export function joinRemembered(written: Remembered, now: Remembered | undefined): Remembered {
+  if (now === undefined) return written;
+  const evidenceId = now.evidenceId > written.evidenceId ? now.evidenceId : written.evidenceId;
+  return { ...written, set: joinSets(written.set, now.set), evidenceId };
+}
+
+/** Of two views of one place, that which knows of more there; of two places the first. */
+export function joinSets(set: LogSet, other: LogSet | undefined): LogSet {
+  if (other === undefined || other.boot !== set.boot) return set;
+  const longer = (kind: LogKind) => Math.max(set.stored[kind], other.stored[kind]);
+  return {
+    boot: set.boot,
+    stored: {
+      'boot-log': longer('boot-log'),
+      'userspace-log': longer('userspace-log'),
+      'ima-list': longer('ima-list'),
+    },
+  };
+}
+
 /** Equal for two moments at which the same evidence is judged alike. */
 export function judgementKey(inForce: InForce | undefined, at: number): string {
   if (inForce === undefined) return '';

@@ -8,7 +8,7 @@ import { judgementReasons } from '../hosts/derive.js';
 import { transition } from '../hosts/state.js';
 import type { AppraisalRecord, Host, QuoteRecord, Reason } from '../model.js';
 import { bringsLogs, evidenceWrites } from './evidence-writes.js';
-import { judgementKey, maintenanceEnd, type Remembered } from './memory.js';
+import { joinRemembered, joinSets, judgementKey, maintenanceEnd, type Remembered } from './memory.js';
 import type { Room, VerifiedQuote } from './room.js';
 import type { Settled } from './settle.js';
 
@@ -23,10 +23,12 @@ export interface Recording extends Batch {
 /** What there is to write of a judgement, beside the host's own record. */
 export function planRecording(
   host: Host | undefined,
-  settled: Settled,
+  judged: Settled,
   known: Remembered | undefined,
 ): Recording {
-  const { evidence, appraisal, inForce, verified } = settled;
+  const { evidence, appraisal, inForce, verified } = judged;
+  // What it goes on from may be longer by now.
+  const settled = { ...judged, set: joinSets(judged.set, known?.set) };
   const maintenanceUntil = maintenanceEnd(inForce, evidence.at);
   const before = host?.appraisal;
   const draft = appraisalOf(settled, before);
@@ -117,7 +119,7 @@ export async function record(
     return { ...batch, result: { recording, host: { before: stored.value, after } } };
   });
   if (done === undefined) return undefined;
-  room.memory.set(hostId, done.recording.remembered);
+  room.memory.set(hostId, joinRemembered(done.recording.remembered, room.memory.get(hostId)));
   if (done.host === undefined) room.unwritten.add(hostId);
   else {
     room.unwritten.delete(hostId);
