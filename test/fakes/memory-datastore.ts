@@ -4,6 +4,7 @@ import type {
   Condition,
   Datastore,
   Kind,
+  Page,
   Records,
   Stored,
   Write,
@@ -59,15 +60,17 @@ export function memoryDatastore(epoch = 'memory-epoch'): MemoryDatastore {
       const row = rows.get(rowKey(kind, key));
       return row === undefined ? undefined : stored<K>(key, row);
     },
-    async list<K extends Kind>(kind: K, page: { after?: string; limit?: number } = {}) {
+    async list<K extends Kind>(kind: K, page: Page = {}) {
       const prefix = rowKey(kind, '');
       const keys = [...rows.keys()]
         .filter((key) => key.startsWith(prefix))
         .map((key) => key.slice(prefix.length));
       const sorted = keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-      const after = page.after === undefined ? undefined : Buffer.from(page.after);
-      return sorted
-        .filter((key) => after === undefined || Buffer.compare(Buffer.from(key), after) > 0)
+      const compare = (key: string, bound: string) => Buffer.compare(Buffer.from(key), Buffer.from(bound));
+      const within = sorted
+        .filter((key) => page.after === undefined || compare(key, page.after) > 0)
+        .filter((key) => page.before === undefined || compare(key, page.before) < 0);
+      return (page.descending ? within.reverse() : within)
         .slice(0, page.limit ?? sorted.length)
         .flatMap((key) => {
           const row = rows.get(rowKey(kind, key));

@@ -78,6 +78,15 @@ export interface Commit {
   readonly writes: readonly Write[];
 }
 
+/** Which records of a kind are listed: those between `after` and `before`, both exclusive, at most `limit` of them. */
+export interface Page {
+  readonly after?: string;
+  readonly before?: string;
+  readonly limit?: number;
+  /** From the last one down. */
+  readonly descending?: boolean;
+}
+
 /**
  * The server's memory. Revisions are given in commit order, without gaps: who has seen N has seen everything up
  * to N. A commit is one atomic, synced batch: after it resolves, a crash cannot lose it; before, nothing of it is seen.
@@ -88,8 +97,8 @@ export interface Datastore extends AsyncDisposable {
   /** The newest revision. */
   readonly revision: number;
   get<K extends Kind>(kind: K, key: string): Promise<Stored<Records[K]> | undefined>;
-  /** In ascending byte order of the keys, after `after` (exclusive), at most `limit`. */
-  list<K extends Kind>(kind: K, page?: { after?: string; limit?: number }): Promise<Stored<Records[K]>[]>;
+  /** In byte order of the keys. */
+  list<K extends Kind>(kind: K, page?: Page): Promise<Stored<Records[K]>[]>;
   /**
    * All writes or none.
    * @returns the commit's revision

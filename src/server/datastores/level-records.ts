@@ -1,7 +1,7 @@
 /** How records lie in LevelDB: keys, values, and the sum that shows whether all of them are there. Pure. */
 import { createHash } from 'node:crypto';
 import { TouchmarkError } from '../../errors.js';
-import type { Kind, Records, Stored } from './contract.js';
+import type { Kind, Page, Records, Stored } from './contract.js';
 
 /** Changes when older versions of this file could not read what this one writes. */
 export const FORMAT = 1;
@@ -24,9 +24,12 @@ export function recordKey(kind: Kind, key: string): string {
 }
 
 /** Exclusive bounds of all records, or of those of one kind. `"` is the character after `!`. */
-export function keyRange(kind?: Kind, after = ''): { gt: string; lt: string } {
+export function keyRange(
+  kind?: Kind,
+  { after = '', before }: Pick<Page, 'after' | 'before'> = {},
+): { gt: string; lt: string } {
   const prefix = kind === undefined ? 'r' : `r!${kind}`;
-  return { gt: `${prefix}!${after}`, lt: `${prefix}"` };
+  return { gt: `${prefix}!${after}`, lt: before === undefined ? `${prefix}"` : `${prefix}!${before}` };
 }
 
 export function encodeRecord(value: unknown, revision: number): string {

@@ -1,5 +1,5 @@
 import { messageOf, TouchmarkError } from '../../errors.js';
-import type { Commit, Condition, Datastore, Kind, Records, Stored, Write } from './contract.js';
+import type { Commit, Condition, Datastore, Kind, Page, Records, Stored, Write } from './contract.js';
 import { bytesToReopen, probeSpace, saysFull } from './disk-space.js';
 import { type GroupLane, groupLane, type Outcome } from './group-lane.js';
 import { type CommitRequest, keysOf, type StagedGroup, stageGroup } from './level-batch.js';
@@ -66,12 +66,10 @@ class LevelDatastore implements Datastore {
     });
   }
 
-  list<K extends Kind>(
-    kind: K,
-    page: { after?: string; limit?: number } = {},
-  ): Promise<Stored<Records[K]>[]> {
+  list<K extends Kind>(kind: K, page: Page = {}): Promise<Stored<Records[K]>[]> {
+    const { limit = -1, descending: reverse = false } = page;
     return this.#read(async (db) => {
-      const rows = await db.iterator({ ...keyRange(kind, page.after), limit: page.limit ?? -1 }).all();
+      const rows = await db.iterator({ ...keyRange(kind, page), limit, reverse }).all();
       return rows.map(([dbKey, raw]) => decodeRecord(kind, dbKey, raw));
     });
   }

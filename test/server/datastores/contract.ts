@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { hasCode } from '../../../src/errors.js';
-import type { Commit, Datastore, Write } from '../../../src/server/datastores/contract.js';
+import type { Commit, Datastore, Page, Write } from '../../../src/server/datastores/contract.js';
 
 const meta = (key: string, value: string): Write => ({ kind: 'meta', key, value: { value } });
 const gone = (key: string): Write => ({ kind: 'meta', key, deleted: true });
@@ -75,6 +75,19 @@ export function testDatastore(name: string, open: () => Promise<Datastore>): voi
         if (page.length < 3) break;
       }
       assert.deepEqual(paged, sorted);
+    });
+
+    test('a part of a list lies between two keys, from either end', async () => {
+      await using store = await open();
+      await store.commit(['h/1', 'h/2', 'h/3', 'h/4', 'h0', 'g/9'].map((key) => meta(key, key)));
+      await store.commit([{ kind: 'node', key: 'h/5', value: {} as never }]);
+      const keys = async (page: Page) => (await store.list('meta', page)).map(({ key }) => key);
+      const below = { after: 'h/', before: 'h0' };
+      assert.deepEqual(await keys(below), ['h/1', 'h/2', 'h/3', 'h/4']);
+      assert.deepEqual(await keys({ ...below, descending: true, limit: 2 }), ['h/4', 'h/3']);
+      assert.deepEqual(await keys({ after: 'h/', before: 'h/3', descending: true }), ['h/2', 'h/1']);
+      assert.deepEqual(await keys({ after: 'h/3', before: 'h/3' }), []);
+      assert.deepEqual(await keys({ descending: true, limit: 1 }), ['h0']);
     });
 
     test('a commit without writes checks its conditions and makes no revision', async () => {
