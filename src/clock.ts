@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
+  /** Milliseconds that pass alike whatever is done to the time of day; the start means nothing. */
+  monotonic(): number;
   /** Runs `task` once after `delayMs`; the returned function cancels it. Timers never keep a process alive. */
   after(delayMs: number, task: () => void): () => void;
 }
@@ -11,6 +13,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(delayMs, task) {
     const wait = Math.min(Math.max(0, delayMs), LONGEST_TIMER_MS);
     let cancel: () => void;

@@ -36,7 +36,7 @@ export function silentLogger(): Logger {
   return createLogger({
     format: 'json',
     write: () => {},
-    clock: { now: () => 0, after: () => () => {} },
+    clock: { now: () => 0, monotonic: () => 0, after: () => () => {} },
     journal: false,
   });
 }

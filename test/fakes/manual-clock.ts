@@ -6,6 +6,8 @@ export interface ManualClock extends Clock {
   advance(ms: number): void;
   /** Moves on in steps, letting promises and immediates run in between: for code that waits and then waits again. */
   pass(ms: number, stepMs?: number): Promise<void>;
+  /** Somebody sets the time of day: no time passes, and timers run when they would have. */
+  set(byMs: number): void;
   readonly timers: number;
 }
 
@@ -16,11 +18,13 @@ interface Timer {
 
 export function manualClock(start = 1_790_000_000_000): ManualClock {
   let time = start;
+  let setBy = 0;
   const timers = new Set<Timer>();
   const next = (until: number): Timer | undefined =>
     [...timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
   const clock: ManualClock = {
-    now: () => time,
+    now: () => time + setBy,
+    monotonic: () => time - start,
     after(delayMs, task) {
       const timer = { at: time + Math.max(0, delayMs), task };
       timers.add(timer);
@@ -42,6 +46,9 @@ export function manualClock(start = 1_790_000_000_000): ManualClock {
         clock.advance(Math.min(stepMs, left));
         await settle();
       }
+    },
+    set(byMs) {
+      setBy += byMs;
     },
     get timers() {
       return timers.size;

@@ -101,7 +101,7 @@ test('a fault of ours tells the peer a request number only, and the log everythi
   const log = createLogger({
     format: 'json',
     write: (line) => lines.push(line),
-    clock: { now: () => 0, after: () => () => {} },
+    clock: { now: () => 0, monotonic: () => 0, after: () => () => {} },
     journal: false,
   });
   const served = await serve(

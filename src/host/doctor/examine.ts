@@ -88,6 +88,6 @@ function collecting(remarks: DoctorFinding[]): Logger {
     const { message, error } = JSON.parse(line) as { message: string; error?: string };
     remarks.push(found('tpm_remark', error === undefined ? message : `${message}: ${error}`));
   };
-  const clock = { now: () => 0, after: () => () => {} };
+  const clock = { now: () => 0, monotonic: () => 0, after: () => () => {} };
   return createLogger({ format: 'json', write, clock, journal: false }, 'warn');
 }

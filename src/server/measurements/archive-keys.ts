@@ -2,6 +2,8 @@ import type { LogKind } from '../../measure/appraise/contract.js';
 import type { Datastore, Kind, Records, Stored } from '../datastores/contract.js';
 
 const PAGE = 200;
+/** Of a quarter of a mebibyte each. */
+const PIECES = 16;
 
 export function evidenceKey(hostId: string, evidenceId: string): string {
   return `${hostId}/${evidenceId}`;
@@ -18,6 +20,11 @@ export function newEvidenceId(at: number, after: string | undefined): string {
     : `${ms}-${next.toString(16).padStart(2, '0')}`;
 }
 
+/** Empty where there is neither. */
+export function newestId(a = '', b = ''): string {
+  return b > a ? b : a;
+}
+
 export function logPrefix(hostId: string, boot: string, kind?: LogKind): string {
   return kind === undefined ? `${hostId}/${boot}/` : `${hostId}/${boot}/${kind}/`;
 }
@@ -30,18 +37,26 @@ export function pieceOffset(key: string): number {
   return Number.parseInt(key.slice(-12), 16);
 }
 
-/** Everything below a prefix, in order, page by page. */
+/** Exclusive bounds of what lies below a prefix that ends in `/`. */
+export function prefixRange(prefix: string): { after: string; before: string } {
+  return { after: prefix, before: `${prefix.slice(0, -1)}0` };
+}
+
+/** Everything below a prefix, page by page. */
 export async function* listPrefix<K extends Kind>(
   store: Datastore,
   kind: K,
   prefix: string,
+  order: 'oldest first' | 'newest first' = 'oldest first',
 ): AsyncGenerator<Stored<Records[K]>> {
-  for (let after: string | undefined = prefix; after !== undefined; ) {
-    const page: Stored<Records[K]>[] = await store.list(kind, { after, limit: PAGE });
-    for (const stored of page) {
-      if (!stored.key.startsWith(prefix)) return;
-      yield stored;
-    }
-    after = page.length < PAGE ? undefined : page.at(-1)?.key;
+  const descending = order === 'newest first';
+  const limit = kind === 'evidence_log' ? PIECES : PAGE;
+  let range = prefixRange(prefix);
+  for (;;) {
+    const page: Stored<Records[K]>[] = await store.list(kind, { ...range, descending, limit });
+    yield* page;
+    const last = page.at(-1)?.key;
+    if (page.length < limit || last === undefined) return;
+    range = descending ? { ...range, before: last } : { ...range, after: last };
   }
 }

@@ -8,7 +8,7 @@ import { parsePublic } from '../../tpm/public.js';
 import { type QuoteFacts, verifyQuote } from '../../tpm/quote.js';
 import type { Datastore } from '../datastores/contract.js';
 import type { EvidenceRecord } from '../model.js';
-import { evidenceKey, listPrefix, logPrefix, pieceOffset } from './archive-keys.js';
+import { evidenceKey, listPrefix, logPrefix, pieceOffset, prefixRange } from './archive-keys.js';
 import { joined } from './collect.js';
 import type { ArchivedEvidence, EvidenceArchive } from './contract.js';
 
@@ -19,22 +19,36 @@ export const recordedLogs = {
 } as const satisfies Record<LogKind, keyof EvidenceRecord['logs']>;
 
 export function createArchive(store: Datastore): EvidenceArchive {
-  const records = async (hostId: string) => {
-    const found: EvidenceRecord[] = [];
-    for await (const { value } of listPrefix(store, 'evidence', `${hostId}/`)) found.push(value);
-    return found.reverse();
-  };
   return {
     async latest(hostId) {
-      const [newest] = await records(hostId);
+      const newest = await newestRecord(store, hostId);
       return newest && readEvidence(store, newest);
     },
     async get(hostId, evidenceId) {
       const stored = await store.get('evidence', evidenceKey(hostId, evidenceId));
       return stored && readEvidence(store, stored.value);
     },
-    history: async (hostId, limit) => (await records(hostId)).slice(0, limit),
+    async history(hostId, limit) {
+      const found: EvidenceRecord[] = [];
+      if (limit <= 0) return found;
+      for await (const { value } of listPrefix(store, 'evidence', `${hostId}/`, 'newest first')) {
+        found.push(value);
+        if (found.length === limit) break;
+      }
+      return found;
+    },
   };
+}
+
+export async function newestRecord(store: Datastore, hostId: string): Promise<EvidenceRecord | undefined> {
+  const range = { ...prefixRange(`${hostId}/`), descending: true, limit: 1 };
+  const [newest] = await store.list('evidence', range);
+  return newest?.value;
+}
+
+/** What its logs take in memory. */
+export function bytesOf({ logs }: Pick<EvidenceRecord, 'logs'>): number {
+  return Object.values(logs).reduce((sum, length) => sum + Math.max(0, length), 0);
 }
 
 /** @throws TouchmarkError `archive_incomplete`, and what verifying the quote throws */
@@ -57,10 +71,10 @@ export function quoteOf(record: EvidenceRecord): QuoteFacts {
   if (!isHashName(bank)) throw incomplete(record, `it is of the bank ${bank}`);
   const bound = asked.by === 'attestation' ? quoteExtraData : tickExtraDataOfHash;
   return verifyQuote({
-    attest: bytesOf(record.attest),
-    signature: bytesOf(record.signature),
-    ak: parsePublic(bytesOf(record.akPublic)),
-    expected: { extraData: bound(bytesOf(asked.nonce), bytesOf(asked.hash)), selection: { bank, pcrs } },
+    attest: decoded(record.attest),
+    signature: decoded(record.signature),
+    ak: parsePublic(decoded(record.akPublic)),
+    expected: { extraData: bound(decoded(asked.nonce), decoded(asked.hash)), selection: { bank, pcrs } },
   });
 }
 
@@ -86,7 +100,7 @@ export async function readLog(
   )) {
     if (at >= length) break;
     if (pieceOffset(key) !== at) break;
-    const bytes = bytesOf(value.data).subarray(0, length - at);
+    const bytes = decoded(value.data).subarray(0, length - at);
     chunks.push(bytes);
     at += bytes.length;
   }
@@ -98,7 +112,7 @@ function recordedValues({ pcrValues }: EvidenceRecord): PcrValues {
   return new Map(Object.entries(pcrValues).map(([index, hex]) => [Number(index), Buffer.from(hex, 'hex')]));
 }
 
-function bytesOf(base64: string): Uint8Array {
+function decoded(base64: string): Uint8Array {
   return Buffer.from(base64, 'base64');
 }
 

@@ -3,7 +3,7 @@
  * before the next one goes out. Nothing is polled: the next tick comes by its time, by growth, or because somebody asks.
  */
 import { create } from '@bufbuild/protobuf';
-import { messageOf, TouchmarkError } from '../../errors.js';
+import { hasCode, messageOf, type RpcCode, TouchmarkError } from '../../errors.js';
 import type { TickEvidence, LogPart as WirePart } from '../../wire/gen/touchmark/measure/v1/logs_pb.js';
 import { ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import { measureTimes } from './limits.js';
@@ -21,7 +21,7 @@ export interface AttachedSession extends Disposable {
   tickNow(): void;
   /** Evidence that is asked for from now on; whether it came in time. */
   fresh(withinMs: number): Promise<boolean>;
-  /** The policy in force may be another. */
+  /** The policy in force may be another. What is kept of the host is judged by it, and asked for no sooner than else. */
   policyChanged(): void;
 }
 
@@ -34,7 +34,7 @@ export function attachSession(room: Room, port: SessionPort): AttachedSession {
       asking: false,
       underWay: undefined,
       again: false,
-      lastTickAt: 0,
+      lastTickAt: Number.NEGATIVE_INFINITY,
       waiters: [],
       unanswered: 0,
       over: false,
@@ -49,10 +49,7 @@ export function attachSession(room: Room, port: SessionPort): AttachedSession {
     evidence: (wire) => takeEvidence(state, wire),
     part: (wire) => takePart(state, wire),
     fresh: (withinMs) => fresh(state, withinMs),
-    policyChanged() {
-      port.standing();
-      soon(state);
-    },
+    policyChanged: () => port.standing(),
     [Symbol.dispose]: () => detach(state),
   };
 }
@@ -80,14 +77,13 @@ function planTicks(state: SessionState): void {
     });
   };
   next();
-  const since = room.clock.now() - (room.evidenceAt.get(port.hostId) ?? 0);
-  if (since >= intervalMs) ask(state);
+  if (room.hearing.age(port.hostId) >= intervalMs) ask(state);
 }
 
 /** At most once in a while: what asks for ticks is an agent's word. */
 function soon(state: SessionState): void {
   if (state.over || state.cancelSoon !== undefined) return;
-  const wait = state.lastTickAt + measureTimes.growthMs - state.room.clock.now();
+  const wait = state.lastTickAt + measureTimes.growthMs - state.room.clock.monotonic();
   if (wait <= 0) {
     ask(state);
     return;
@@ -134,11 +130,10 @@ function sendTick(state: SessionState): void {
   const remembered = room.memory.get(host.id);
   const known = remembered?.akName === host.akName ? remembered : undefined;
   state.seq += 1;
-  const now = room.clock.now();
   const tick = askTick(state.seq, host, known, room.config);
   state.underWay = { tick, answered: false, waiters };
   state.again = false;
-  state.lastTickAt = now;
+  state.lastTickAt = room.clock.monotonic();
   state.cancelDeadline = room.clock.after(measureTimes.answerMs, () => {
     if (state.underWay?.tick !== tick || state.underWay.answered) return;
     state.unanswered += 1;
@@ -181,8 +176,7 @@ function takeEvidence(state: SessionState, wire: TickEvidence): void {
   }
   underWay.answered = true;
   state.cancelDeadline();
-  const judged = state.room.lane(port.hostId).run(() => judgeEvidence(state, underWay, wire));
-  judged.then(
+  judgeEvidence(state, underWay, wire).then(
     () => {
       if (!state.over) finish(state, true);
     },
@@ -190,10 +184,37 @@ function takeEvidence(state: SessionState, wire: TickEvidence): void {
   );
 }
 
-/** Evidence that cannot be believed, or written, counts as none: the host is not fresh before better comes. */
-function refuse({ room, port }: SessionState, error: unknown): void {
-  room.evidenceAt.delete(port.hostId);
-  room.log.warn('evidence of a host was refused', { host_id: port.hostId, error: messageOf(error) });
+/**
+ * Evidence that cannot be believed counts as none: the host is not fresh before better comes. What fails here says nothing of
+ * the host, which is asked again in its time; until then it is as fresh as its last good evidence.
+ */
+function refuse(state: SessionState, error: unknown): void {
+  // Another session may have begun since: what was cut off with this one is nothing against it.
+  if (state.over) return;
+  const { room, port } = state;
+  const fields = { host_id: port.hostId, error: messageOf(error) };
+  if (isOurs(error)) {
+    room.log.error('evidence of a host could not be judged or kept', fields);
+    // Read back from the disk, in case that what is remembered is not what lies there.
+    if (hasCode(error, 'write_contended', 'archive_incomplete')) room.memory.delete(port.hostId);
+    finish(state, false);
+    return;
+  }
+  room.hearing.forget(port.hostId);
+  room.log.warn('evidence of a host was refused', fields);
   port.standing();
   port.fail(notJudged(error));
 }
+
+/** Load, a disk, a thread, or a fault of ours. */
+function isOurs(error: unknown): boolean {
+  return !(error instanceof TouchmarkError) || ourFailures.has(error.rpc);
+}
+
+const ourFailures: ReadonlySet<RpcCode> = new Set([
+  'ABORTED',
+  'DATA_LOSS',
+  'INTERNAL',
+  'RESOURCE_EXHAUSTED',
+  'UNAVAILABLE',
+]);

@@ -6,14 +6,14 @@ import {
   type MeasuredLog,
   type SentLogPart,
 } from '../../attest/logs.js';
-import { TouchmarkError } from '../../errors.js';
 import { logKinds } from '../../measure/appraise/contract.js';
 import type { ClockInfo } from '../../tpm/attest.js';
 import type { Host, Reason } from '../model.js';
 import { wishesFor } from './collect.js';
-import { joinRemembered, type Remembered } from './memory.js';
+import { joinRemembered, judgementKey, type Remembered } from './memory.js';
 import { recall } from './recall.js';
 import { planRecording, type Recording, tell } from './record.js';
+import type { Rejudging } from './rejudge.js';
 import type { Judgee, Room, VerifiedQuote } from './room.js';
 import { type Settled, settle } from './settle.js';
 import { clockSuspicions, newestQuote } from './tick.js';
@@ -33,7 +33,7 @@ export interface JudgedAttestation {
 export interface AttestationMeasuring {
   /** @param host undefined for a chip that was never here */
   ask(host: Host | undefined, akName: string, features: readonly string[]): Promise<AskedAttestation>;
-  /** @throws TouchmarkError `evidence_invalid`, `evidence_busy`, `evidence_unjudged`, and what `pull` throws */
+  /** @throws TouchmarkError `evidence_invalid`, `evidence_busy`, `evidence_late`, `evidence_unjudged`, and what `pull` throws */
   judge(
     host: Judgee,
     asked: AskedAttestation,
@@ -55,7 +55,7 @@ export interface AttestationMeasuring {
 /** A chip that is asked for nothing: an operator has not let it in. */
 export const nothingAsked: AskedAttestation = { wishes: [], known: undefined, previous: undefined };
 
-export function attestationMeasuring(room: Room): AttestationMeasuring {
+export function attestationMeasuring(room: Room, rejudging: Pick<Rejudging, 'one'>): AttestationMeasuring {
   return {
     async ask(host, akName, features) {
       const known =
@@ -65,35 +65,25 @@ export function attestationMeasuring(room: Room): AttestationMeasuring {
       return { wishes, known, previous };
     },
     judge(host, asked, verified, parts, pull) {
-      return room.lane(host.id).run(async () => {
-        const suspicions = clockSuspicions(asked.previous, verified.quote);
-        const known = suspicions.length > 0 ? undefined : asked.known;
-        const { wishes } = asked;
-        const sent = wishes.length === 0 ? logKinds.map(notSent) : parts;
-        const answered = wishes.length === 0 ? wishesFor(undefined) : wishes;
-        const within = withinTime(room, pull);
-        const received = { verified, known, wishes: answered, parts: sent, pull: within };
-        return { settled: await settle(room, host, received), suspicions };
-      });
+      const suspicions = clockSuspicions(asked.previous, verified.quote);
+      const known = suspicions.length > 0 ? undefined : asked.known;
+      const { wishes } = asked;
+      const sent = wishes.length === 0 ? logKinds.map(notSent) : parts;
+      const answered = wishes.length === 0 ? wishesFor(undefined) : wishes;
+      const received = { verified, known, wishes: answered, parts: sent, pull };
+      return settle(room, host, received, async (settled) => ({ settled, suspicions }));
     },
     plan: (host, { settled }) => planRecording(host, settled, room.memory.get(host.id)),
     committed(before, after, { suspicions, settled }, recording) {
       room.memory.set(after.id, joinRemembered(recording.remembered, room.memory.get(after.id)));
-      room.evidenceAt.set(after.id, settled.evidence.at);
+      room.hearing.heard(after.id);
       room.unwritten.delete(after.id);
       tell(room, before, after, suspicions);
+      // Whoever was not known yet when a policy was published was not judged anew by it.
+      const { inForce, evidence } = settled;
+      const now = judgementKey(room.policies.policyFor(after), room.clock.now());
+      if (judgementKey(inForce, evidence.at) !== now) void rejudging.one(after);
     },
-  };
-}
-
-const LONGEST_MS = 5 * 60_000;
-
-/** However slowly its parts come, all of them together have a time. */
-function withinTime({ clock }: Room, pull: (request: LogRequest) => Promise<SentLogPart>) {
-  const end = clock.now() + LONGEST_MS;
-  return (request: LogRequest) => {
-    if (clock.now() <= end) return pull(request);
-    throw new TouchmarkError('evidence_late', `the ${request.log} did not come whole within its time`);
   };
 }
 

@@ -4,8 +4,8 @@
  */
 import type { LogRequest, LogWish, SentLogPart } from '../../attest/logs.js';
 import { type BootState, type LogKind, type LogPart, logKinds } from '../../measure/appraise/contract.js';
-import type { ByteBudget } from './byte-budget.js';
 import { measureLimits } from './limits.js';
+import type { Pulling } from './pulls.js';
 import { invalid } from './wire.js';
 
 /** One round: the request goes out, its answer comes back. */
@@ -34,48 +34,34 @@ export interface Collection {
   readonly parts: readonly SentLogPart[];
   /** Whether the quote is of the boot that the offsets are of; else only what begins at 0 is of use. */
   readonly sameBoot: boolean;
-  readonly pull: PullPart;
-  readonly budget: ByteBudget;
+  readonly pulling: Pulling;
 }
 
 export type CollectedLogs = Readonly<Record<LogKind, LogPart>>;
 
-/** @throws TouchmarkError `evidence_invalid`, `evidence_busy`, and what `pull` throws */
+/** @throws TouchmarkError `evidence_invalid`, `evidence_busy`, and what pulling throws */
 export async function collectLogs(collection: Collection): Promise<CollectedLogs> {
-  const { budget } = collection;
-  let taken = 0;
-  const counted: ByteBudget = {
-    take(bytes) {
-      budget.take(bytes);
-      taken += bytes;
-    },
-    give: budget.give,
-    get used() {
-      return budget.used;
-    },
-  };
-  const round = counter();
-  try {
-    const found: Partial<Record<LogKind, LogPart>> = {};
-    for (const kind of logKinds)
-      found[kind] = await collectOne({ ...collection, budget: counted }, kind, round);
-    return found as CollectedLogs;
-  } finally {
-    // What was gathered is judged at once and then gone.
-    budget.give(taken);
-  }
+  const ask = counted(collection);
+  const found: Partial<Record<LogKind, LogPart>> = {};
+  for (const kind of logKinds) found[kind] = await collectOne(collection, kind, ask);
+  return found as CollectedLogs;
 }
 
-function counter(): () => void {
+/** Asks for parts, of all logs of a collection so many. */
+function counted({ pulling, parts }: Collection): PullPart {
   let rounds = 0;
-  return () => {
+  let gathered = parts.reduce((sum, { data }) => sum + data.length, 0);
+  return async (request) => {
     rounds += 1;
     if (rounds > measureLimits.parts)
       throw invalid(`the logs come in more than ${measureLimits.parts} parts`);
+    const part = await pulling.pull(gathered, request);
+    gathered += part.data.length;
+    return part;
   };
 }
 
-async function collectOne(collection: Collection, kind: LogKind, round: () => void): Promise<LogPart> {
+async function collectOne(collection: Collection, kind: LogKind, ask: PullPart): Promise<LogPart> {
   const wish = collection.wishes.find(({ log }) => log === kind);
   const parts = collection.parts.filter(({ log }) => log === kind);
   const [part] = parts;
@@ -88,17 +74,16 @@ async function collectOne(collection: Collection, kind: LogKind, round: () => vo
   const fromStart = part.state === 'present' && part.offset === 0;
   if (part.state === 'unchanged' && isKnown(wish)) {
     if (collection.sameBoot) return { kind: 'unchanged' };
-    return readOn(collection, kind, 0, [], 1, round);
+    return readOn(ask, kind, 0, [], 1);
   }
   if (part.state === 'shorter' || (!collection.sameBoot && !fromStart)) {
-    return readOn(collection, kind, 0, [], 1, round);
+    return readOn(ask, kind, 0, [], 1);
   }
   if (part.state !== 'present' || (part.offset !== wish.offset && !fromStart))
     throw invalid(
       `the ${kind} is ${part.state} from byte ${part.offset} on, where ${wish.offset} was asked for`,
     );
-  collection.budget.take(part.data.length);
-  return readOn(collection, kind, part.offset, [part.data], part.remaining, round);
+  return readOn(ask, kind, part.offset, [part.data], part.remaining);
 }
 
 /** Only what was held can be unchanged. */
@@ -108,31 +93,28 @@ function isKnown({ log, offset, knownSha256 }: LogWish): boolean {
 
 /** Asks for what remains. The list grows while it is read: what is there when it ends was there after the quote. */
 async function readOn(
-  { pull, budget }: Collection,
+  ask: PullPart,
   kind: LogKind,
   start: number,
   chunks: Uint8Array[],
   remaining: number,
-  round: () => void,
 ): Promise<LogPart> {
   const most = measureLimits.log[kind];
   let length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   for (let left = remaining; left > 0; ) {
     if (length >= most) return { kind: 'absent', reason: `it has more than the ${most} bytes that are read` };
-    round();
     const request = {
       log: kind,
       offset: start + length,
       maxBytes: Math.min(measureLimits.part, most - length),
     };
-    const part = await pull(request);
+    const part = await ask(request);
     if (part.log !== kind || part.offset !== request.offset || part.data.length > request.maxBytes)
       throw invalid(
         `part ${part.offset} of the ${part.log} came where ${request.offset} of the ${kind} was asked for`,
       );
     if (part.state === 'absent' || part.state === 'unreadable')
       return { kind: 'absent', reason: part.reason };
-    budget.take(part.data.length);
     chunks.push(part.data);
     length += part.data.length;
     left = part.data.length === 0 ? 0 : part.remaining;

@@ -13,8 +13,16 @@ export const measureLimits = {
   part: 768 * KIB,
   /** Parts of one evidence, so that nobody sends a log byte by byte. */
   parts: 200,
-  /** Logs under way from all hosts together. */
-  underWay: 256 * MIB,
+  /** What most hosts have to send after a boot is pulled in a place of this size; what is more takes a long one besides. */
+  short: 8 * MIB,
+  long: 60 * MIB,
+  /** Places: 248 MiB together. */
+  shortPlaces: 16,
+  longPlaces: 2,
+  /** Hosts that wait for one, with what came beside their quotes. */
+  waiting: 500,
+  /** Kept logs that are read back and judged at one time, or one host's that are more. */
+  recalled: 16 * MIB,
   /** One record of the archive: 256 KiB in base64. */
   piece: 192 * KIB,
   /** What is kept of one host, boots and lists that nothing explains included. */
@@ -28,6 +36,11 @@ export const measureLimits = {
 export const measureTimes = {
   /** In which a tick is to be answered, and each further part of a log. Milliseconds. */
   answerMs: 15_000,
+  /** In which logs that are pulled are to be whole: 8 MiB, or all that a host has. */
+  shortMs: 2 * 60_000,
+  longMs: 5 * 60_000,
+  /** For a place to pull in. */
+  waitMs: 5 * 60_000,
   /** At most one tick in this time for growth or for somebody who asks. */
   growthMs: 1000,
   /** A long list that nothing explains is not read whole again before. */

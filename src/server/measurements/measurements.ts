@@ -3,11 +3,13 @@ import type { Node } from '../model.js';
 import { createArchive } from './archive.js';
 import { type AttachedSession, attachSession } from './attached.js';
 import { type AttestationMeasuring, attestationMeasuring } from './attestation.js';
-import { byteBudget } from './byte-budget.js';
+import { byteGate } from './byte-gate.js';
 import type { Measurements } from './contract.js';
+import { hearing } from './hearing.js';
 import { createJudge } from './judge.js';
 import { freshMs, measureLimits } from './limits.js';
 import { startEvidencePruner } from './pruner.js';
+import { createPulls } from './pulls.js';
 import { quoteFlush } from './quote-flush.js';
 import { startRejudging } from './rejudge.js';
 import { hostLanes, type Room, type RoomDeps } from './room.js';
@@ -31,8 +33,9 @@ export function createMeasurements(deps: RoomDeps): MeasurementRoom {
   const judge = createJudge(deps.appraiser);
   const base = {
     ...deps,
-    ...{ judge, budget: byteBudget(measureLimits.underWay), archive: createArchive(deps.store) },
-    ...{ memory: new Map(), evidenceAt: new Map(), lane: hostLanes() },
+    ...{ judge, pulls: createPulls(deps.clock), archive: createArchive(deps.store) },
+    recalled: byteGate(deps.clock, measureLimits.recalled),
+    ...{ memory: new Map(), hearing: hearing(deps.clock), lane: hostLanes() },
   };
   const flush = quoteFlush(base);
   const room: Room = { ...base, unwritten: flush };
@@ -51,7 +54,7 @@ export function createMeasurements(deps: RoomDeps): MeasurementRoom {
   };
   return {
     archive: room.archive,
-    attestation: attestationMeasuring(room),
+    attestation: attestationMeasuring(room, rejudging),
     attach(port) {
       const session = attachSession(room, port);
       sessions.get(port.hostId)?.[Symbol.dispose]();
@@ -85,13 +88,13 @@ function readings(
     current(hostId) {
       const known = room.memory.get(hostId);
       if (known !== undefined) {
-        const at = Math.max(known.record.at, room.evidenceAt.get(hostId) ?? 0);
+        const at = Math.max(known.record.at, room.hearing.at(hostId));
         return { record: { ...known.record, at }, appraisal: known.appraisal };
       }
       const record = room.registry.host(hostId)?.appraisal;
       return record && { record };
     },
-    lastEvidenceAt: (hostId) => room.evidenceAt.get(hostId) ?? 0,
+    lastEvidenceAt: (hostId) => room.hearing.at(hostId),
     isMeasured(hostId, digest) {
       const known = room.memory.get(hostId);
       return known !== undefined && room.appraiser.isMeasured(known.state, digest);
@@ -114,6 +117,5 @@ function isFresh(room: Room, hostId: string | undefined): boolean {
   const host = hostId === undefined ? undefined : room.registry.host(hostId);
   if (host === undefined) return true;
   if (room.policies.policyFor(host)?.policy.policy.mode !== 'enforce') return true;
-  const last = room.evidenceAt.get(host.id) ?? 0;
-  return room.clock.now() - last <= freshMs(room.config.tickInterval);
+  return room.hearing.age(host.id) <= freshMs(room.config.tickInterval);
 }

@@ -1,8 +1,10 @@
 /** What is remembered of hosts between two judgements; all of it can be had again from the archive. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Appraisal, BootState, LogKind } from '../../measure/appraise/contract.js';
 import type { PcrValues } from '../../tpm/pcr.js';
 import type { QuoteFacts } from '../../tpm/quote.js';
 import type { AppraisalRecord } from '../model.js';
+import { newestId } from './archive-keys.js';
 import type { InForce } from './contract.js';
 
 /** Where the logs of one boot are kept, and how much of each. */
@@ -38,8 +40,22 @@ export interface Remembered {
  */
 export function joinRemembered(written: Remembered, now: Remembered | undefined): Remembered {
   if (now === undefined) return written;
-  const evidenceId = now.evidenceId > written.evidenceId ? now.evidenceId : written.evidenceId;
-  return { ...written, set: joinSets(written.set, now.set), evidenceId };
+  const set = joinSets(written.set, now.set);
+  return { ...written, set, evidenceId: newestId(written.evidenceId, now.evidenceId) };
+}
+
+/**
+ * What parts that go on from `known` go on from now: as good, and judged under what holds now, is what was remembered since
+ * of just as much of the same logs.
+ */
+export function newestOf(known: Remembered, now: Remembered | undefined): Remembered {
+  const same =
+    now !== undefined &&
+    now.akName === known.akName &&
+    now.set.boot === known.set.boot &&
+    now.state.bootLogSha256 === known.state.bootLogSha256 &&
+    isDeepStrictEqual(now.state.confirmed, known.state.confirmed);
+  return same ? now : known;
 }
 
 /** Of two views of one place, that which knows of more there; of two places the first. */

@@ -57,7 +57,7 @@ async function pruneAll(room: Room): Promise<void> {
 
 async function forget(room: Room, hostId: string): Promise<void> {
   room.memory.delete(hostId);
-  room.evidenceAt.delete(hostId);
+  room.hearing.forget(hostId);
   room.unwritten.delete(hostId);
   await attempt(room, hostId, async () => {
     const records = await recordsOf(room, hostId);

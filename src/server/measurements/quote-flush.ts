@@ -67,7 +67,7 @@ async function writeQuotes(room: Omit<Room, 'unwritten'>, hostIds: readonly stri
     const known = room.memory.get(hostId);
     const stored = await room.store.get('host', hostId);
     if (known === undefined || stored === undefined || known.akName !== stored.value.akName) continue;
-    const at = room.evidenceAt.get(hostId) ?? known.record.at;
+    const at = room.hearing.at(hostId) || known.record.at;
     writes.push({
       kind: 'host',
       key: hostId,

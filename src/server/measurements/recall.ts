@@ -1,6 +1,7 @@
 /** What is remembered of a host, made anew from the archive where it is not in memory: after a restart of the server. */
 import { messageOf, TouchmarkError } from '../../errors.js';
 import type { Appraisal } from '../../measure/appraise/contract.js';
+import { bytesOf, newestRecord, readEvidence } from './archive.js';
 import type { ArchivedEvidence, InForce } from './contract.js';
 import { judgementKey, type Remembered } from './memory.js';
 import type { Room } from './room.js';
@@ -23,15 +24,33 @@ export async function recall(room: Room, hostId: string, akName: string): Promis
 
 async function rebuild(room: Room, hostId: string): Promise<Remembered | undefined> {
   const host = room.registry.host(hostId);
-  const archived = host?.appraisal === undefined ? undefined : await room.archive.latest(hostId);
-  if (host?.appraisal === undefined || archived === undefined) return undefined;
-  const inForce = room.policies.policyFor(host);
-  const appraisal = await judgeArchived(room, archived, inForce, archived.evidence.at);
-  return {
-    ...fromArchive(archived, host.akName),
-    ...{ appraisal, state: appraisal.newState, inForce, record: host.appraisal, wholeAt: 0 },
-    key: judgementKey(inForce, archived.evidence.at),
-  };
+  const record = host?.appraisal;
+  if (host === undefined || record === undefined) return undefined;
+  return withNewest(room, hostId, async (archived) => {
+    const inForce = room.policies.policyFor(host);
+    const appraisal = await judgeArchived(room, archived, inForce, archived.evidence.at);
+    return {
+      ...fromArchive(archived, host.akName),
+      ...{ appraisal, state: appraisal.newState, inForce, record, wholeAt: 0 },
+      key: judgementKey(inForce, archived.evidence.at),
+    };
+  });
+}
+
+/** The newest evidence of a host with its logs, within the memory that all hosts share for what is kept of them. */
+export async function withNewest<T>(
+  room: Room,
+  hostId: string,
+  task: (archived: ArchivedEvidence) => Promise<T>,
+): Promise<T | undefined> {
+  const newest = await newestRecord(room.store, hostId);
+  if (newest === undefined) return undefined;
+  const leave = await room.recalled.enter(hostId, bytesOf(newest));
+  try {
+    return await task(await readEvidence(room.store, newest));
+  } finally {
+    leave();
+  }
 }
 
 /** Kept evidence under a policy, at a time: what `appraise` says of whole logs without a state. */

@@ -7,6 +7,7 @@ import { type Batch, hostBatch, joinBatches } from '../hosts/change.js';
 import { judgementReasons } from '../hosts/derive.js';
 import { transition } from '../hosts/state.js';
 import type { AppraisalRecord, Host, QuoteRecord, Reason } from '../model.js';
+import { newestId } from './archive-keys.js';
 import { bringsLogs, evidenceWrites } from './evidence-writes.js';
 import { joinRemembered, joinSets, judgementKey, maintenanceEnd, type Remembered } from './memory.js';
 import type { Room, VerifiedQuote } from './room.js';
@@ -42,7 +43,7 @@ export function planRecording(
   const keeps = changed || anew || bringsLogs(settled);
   const replaces = !changed && !anew && mine?.evidenceId !== before?.evidenceId;
   const kept = keeps
-    ? evidenceWrites(settled, newest(mine?.evidenceId, before?.evidenceId), replaces)
+    ? evidenceWrites(settled, newestId(mine?.evidenceId, before?.evidenceId), replaces)
     : undefined;
   const evidenceId = kept?.record.id ?? mine?.evidenceId ?? '';
   const current = { ...draft, evidenceId };
@@ -60,10 +61,6 @@ export function planRecording(
       wholeAt: settled.wholeAt,
     },
   };
-}
-
-function newest(a: string | undefined, b: string | undefined): string | undefined {
-  return a === undefined || (b !== undefined && b > a) ? b : a;
 }
 
 function appraisalOf(
@@ -120,25 +117,25 @@ export async function record(
   });
   if (done === undefined) return undefined;
   room.memory.set(hostId, joinRemembered(done.recording.remembered, room.memory.get(hostId)));
-  if (done.host === undefined) room.unwritten.add(hostId);
-  else {
-    room.unwritten.delete(hostId);
-    tell(room, done.host.before, done.host.after, suspicions);
+  if (settled.quotedAt !== undefined) {
+    if (done.host === undefined) room.unwritten.add(hostId);
+    else room.unwritten.delete(hostId);
   }
+  if (done.host !== undefined) tell(room, done.host.before, done.host.after, suspicions);
   return done.recording;
 }
 
 function hostAfter(
   room: Room,
   { value }: Stored<Host>,
-  { verified, evidence }: Settled,
+  { verified, quotedAt }: Settled,
   { appraisal, maintenanceUntil }: Recording,
   suspicions: readonly Reason[],
 ): Host {
   const judged = { appraisal, maintenanceUntil };
   const graceMs = room.config.suspectGrace * 1000;
   const host = transition(value, { kind: 'appraised', suspicions, graceMs, judged }, room.clock.now());
-  return { ...host, lastQuote: quoteRecord(verified, evidence.at) };
+  return quotedAt === undefined ? host : { ...host, lastQuote: quoteRecord(verified, quotedAt) };
 }
 
 /** What a change of a host's state means to those who watch. */

@@ -4,17 +4,22 @@
  */
 import { messageOf } from '../../errors.js';
 import type { Host } from '../model.js';
+import type { ArchivedEvidence } from './contract.js';
 import { judgementKey, type Remembered } from './memory.js';
-import { fromArchive, judgeArchived } from './recall.js';
+import { fromArchive, judgeArchived, withNewest } from './recall.js';
 import { record } from './record.js';
 import type { Room } from './room.js';
 
+/** Hosts under judgement at one time: one is read back while another is judged. What they take of memory has bounds of its own. */
+const AT_ONCE = 4;
 /** The loop is left to others after so long. */
 const SLICE_MS = 8;
 
 export interface Rejudging extends Disposable {
   /** Looks at all hosts; resolves when those that are concerned have been judged. */
   all(): Promise<void>;
+  /** Judges this one anew if it was judged under something else than what holds now. Never rejects. */
+  one(host: Host): Promise<void>;
 }
 
 export function startRejudging(room: Room): Rejudging {
@@ -45,6 +50,7 @@ export function startRejudging(room: Room): Rejudging {
   ];
   return {
     all,
+    one: (host) => rejudgeHost(room, host),
     [Symbol.dispose]() {
       over = true;
       for (const stop of stops) stop();
@@ -53,8 +59,15 @@ export function startRejudging(room: Room): Rejudging {
 }
 
 async function rejudgeAll(room: Room, over: () => boolean): Promise<void> {
+  const hosts = [...room.registry.hosts()].values();
+  await Promise.all(Array.from({ length: AT_ONCE }, () => rejudgeEach(room, hosts, over)));
+}
+
+/** Several share the hosts, so that one that is being judged for long holds up nobody but itself. */
+async function rejudgeEach(room: Room, hosts: Iterator<Host>, over: () => boolean): Promise<void> {
   let sliceAt = performance.now();
-  for (const host of [...room.registry.hosts()]) {
+  for (let next = hosts.next(); next.done !== true; next = hosts.next()) {
+    const host = next.value;
     if (over()) return;
     if (isConcerned(room, host)) await rejudgeHost(room, host);
     if (performance.now() - sliceAt < SLICE_MS) continue;
@@ -84,14 +97,16 @@ async function rejudgeHost(room: Room, { id }: Host): Promise<void> {
     });
   } catch (error) {
     // Not judged is not good: it counts as without evidence until it shows some.
-    room.evidenceAt.delete(id);
+    room.hearing.forget(id);
     room.log.warn('a host could not be judged anew', { host_id: id, error: messageOf(error) });
   }
 }
 
-async function judgeAnew(room: Room, host: Host): Promise<void> {
-  const archived = await room.archive.latest(host.id);
-  if (archived === undefined) return;
+function judgeAnew(room: Room, host: Host): Promise<unknown> {
+  return withNewest(room, host.id, (archived) => judgeNewest(room, host, archived));
+}
+
+async function judgeNewest(room: Room, host: Host, archived: ArchivedEvidence): Promise<void> {
   const { record: kept, evidence } = archived;
   const inForce = room.policies.policyFor(host);
   const at = room.clock.now();
@@ -112,11 +127,11 @@ async function judgeAnew(room: Room, host: Host): Promise<void> {
     ...{ appraisal, inForce, set: source.set, wholeAt: known?.wholeAt ?? 0 },
   };
   const recording = await record(room, settled);
-  if (recording !== undefined && newer !== undefined) goOnFrom(room, host.id, recording.remembered, newer);
+  if (recording !== undefined && newer !== undefined) goOnFrom(room, host.id, newer);
 }
 
-/** Ticks are held against the newest quote, and the host's own record names it again with the next ones that are written. */
-function goOnFrom({ memory, unwritten }: Room, hostId: string, judged: Remembered, newest: Remembered): void {
-  memory.set(hostId, { ...judged, quote: newest.quote, pcrValues: newest.pcrValues });
-  unwritten.add(hostId);
+/** Ticks are held against the newest quote, which the host's own record keeps as well. */
+function goOnFrom({ memory }: Room, hostId: string, { quote, pcrValues }: Remembered): void {
+  const judged = memory.get(hostId);
+  if (judged !== undefined) memory.set(hostId, { ...judged, quote, pcrValues });
 }

@@ -10,10 +10,12 @@ import type { Datastore } from '../datastores/contract.js';
 import { type SerialLane, serialLane } from '../datastores/serial-lane.js';
 import type { EvidenceRecord, Host } from '../model.js';
 import type { NodeEvents } from '../nodes/events.js';
-import type { ByteBudget } from './byte-budget.js';
+import type { ByteGate } from './byte-gate.js';
 import type { EvidenceArchive, PolicyBook } from './contract.js';
+import type { Hearing } from './hearing.js';
 import type { Appraiser, Judge } from './judge.js';
 import type { Remembered } from './memory.js';
+import type { Pulls } from './pulls.js';
 
 export interface MeasurementConfig {
   /** Seconds between two ticks. */
@@ -47,11 +49,12 @@ export interface UnwrittenQuotes {
 
 export interface Room extends RoomDeps {
   readonly judge: Judge;
-  readonly budget: ByteBudget;
+  readonly pulls: Pulls;
+  /** For what is kept of hosts while it is read back and judged. */
+  readonly recalled: ByteGate;
   readonly archive: EvidenceArchive;
   readonly memory: Map<string, Remembered>;
-  /** Unix milliseconds of the last evidence of each host that was judged. */
-  readonly evidenceAt: Map<string, number>;
+  readonly hearing: Hearing;
   readonly unwritten: UnwrittenQuotes;
   /** One judgement of a host after the other. */
   lane(hostId: string): SerialLane;

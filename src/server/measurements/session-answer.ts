@@ -40,12 +40,12 @@ export async function judgeEvidence(
   } else {
     const pull = (request: LogRequest) => pullPart(state, request);
     const { wishes } = tick;
-    const settled = await settle(room, host, { verified, known, wishes, parts: evidence.parts, pull });
-    if ((await record(room, settled, suspicions)) === undefined) return;
+    const received = { verified, known, wishes, parts: evidence.parts, pull };
+    const recorded = await settle(room, host, received, (settled) => record(room, settled, suspicions));
+    if (recorded === undefined) return;
   }
-  const wasFresh =
-    room.clock.now() - (room.evidenceAt.get(host.id) ?? 0) <= freshMs(room.config.tickInterval);
-  room.evidenceAt.set(host.id, room.clock.now());
+  const wasFresh = room.hearing.age(host.id) <= freshMs(room.config.tickInterval);
+  room.hearing.heard(host.id);
   if (!wasFresh) port.standing();
   watchFreshness(state);
 }

@@ -32,6 +32,7 @@ export interface SessionState {
   asking: boolean;
   underWay: UnderWay | undefined;
   again: boolean;
+  /** By the monotonic clock. */
   lastTickAt: number;
   waiters: Settle[];
   /** Ticks whose time was over before their answer came. */
@@ -47,13 +48,12 @@ export interface SessionState {
 export function watchFreshness(state: SessionState): void {
   if (state.cancelStale !== undefined || state.over) return;
   const { room, port } = state;
-  const last = room.evidenceAt.get(port.hostId);
-  if (last === undefined) return;
-  const left = last + freshMs(room.config.tickInterval) + 1 - room.clock.now();
-  state.cancelStale = room.clock.after(Math.max(1, left), () => {
+  const longest = freshMs(room.config.tickInterval);
+  const age = room.hearing.age(port.hostId);
+  if (age === Number.POSITIVE_INFINITY) return;
+  state.cancelStale = room.clock.after(Math.max(1, longest + 1 - age), () => {
     state.cancelStale = undefined;
-    const newest = room.evidenceAt.get(port.hostId) ?? 0;
-    if (room.clock.now() - newest > freshMs(room.config.tickInterval)) port.standing();
+    if (room.hearing.age(port.hostId) > longest) port.standing();
     else watchFreshness(state);
   });
 }

@@ -5,13 +5,20 @@
 
 import { randomBytes } from 'node:crypto';
 import type { LogWish, SentLogPart } from '../../attest/logs.js';
-import { type Appraisal, type BootState, type Evidence, logKinds } from '../../measure/appraise/contract.js';
+import {
+  type Appraisal,
+  type BootState,
+  type Evidence,
+  type LogKind,
+  logKinds,
+} from '../../measure/appraise/contract.js';
 import type { PcrValues } from '../../tpm/pcr.js';
 import { readLog } from './archive.js';
 import { type CollectedLogs, collectLogs, joined, type PullPart, wishesFor } from './collect.js';
 import type { InForce } from './contract.js';
 import { needsWhole } from './judge.js';
-import { goesOn, type LogSet, losesExplanation, type Remembered } from './memory.js';
+import { goesOn, type LogSet, losesExplanation, newestOf, type Remembered } from './memory.js';
+import type { Pulling } from './pulls.js';
 import type { Judgee, Room, VerifiedQuote } from './room.js';
 
 /** What came, and what was known when it was asked for. */
@@ -35,32 +42,65 @@ export interface Settled {
   /** Where the logs are kept: what is there that these go on from, or a new place with nothing in it. */
   readonly set: LogSet;
   readonly wholeAt: number;
+  /** Unix milliseconds at which the quote came; absent where what is kept is judged anew. */
+  readonly quotedAt?: number;
 }
 
-/** @throws TouchmarkError `evidence_invalid`, `evidence_busy`, `evidence_unjudged`, and what `pull` throws */
-export async function settle(room: Room, host: Judgee, received: Received): Promise<Settled> {
-  const { verified, parts, pull, wishes } = received;
-  const known = goesOn(received.known, verified.akName, verified.quote) ? received.known : undefined;
-  const collection = { wishes, parts, pull, budget: room.budget, sameBoot: known !== undefined };
-  const logs = await collectLogs(collection);
-  const hinted = known === undefined ? verified : { ...verified, hints: hintsOf(known, verified) };
-  const settled = await judgeLogs(room, host, hinted, logs, known);
-  if (known === undefined || !losesExplanation(known.appraisal, settled.appraisal)) return settled;
-  return judgeLogs(room, host, hinted, await readAnew(room, received), undefined);
+/**
+ * Judges and uses the judgement in the host's lane, which waits for nobody's logs.
+ * @throws TouchmarkError `evidence_invalid`, `evidence_busy`, `evidence_late`, `evidence_unjudged`, and what `pull` and `use` throw
+ */
+export async function settle<T>(
+  room: Room,
+  host: Judgee,
+  received: Received,
+  use: (settled: Settled) => Promise<T>,
+): Promise<T> {
+  const goneOn = goesOn(received.known, received.verified.akName, received.verified.quote)
+    ? received.known
+    : undefined;
+  const verified = goneOn === undefined ? received.verified : withHints(goneOn, received.verified);
+  const pulling = room.pulls.start(host.id, received.pull);
+  try {
+    const first = await settleFirst(room, host, { ...received, verified, known: goneOn }, pulling, use);
+    if (first !== undefined) return first.used;
+    const whole = await readAnew(received, pulling);
+    const judged = () => judgeLogs(room, host, verified, whole, undefined);
+    return await room.lane(host.id).run(async () => use(await judged()));
+  } finally {
+    pulling[Symbol.dispose]();
+  }
+}
+
+/** Undefined where the logs have to be read from their beginning first. */
+async function settleFirst<T>(
+  room: Room,
+  host: Judgee,
+  { verified, known: goneOn, parts, wishes }: Received,
+  pulling: Pulling,
+  use: (settled: Settled) => Promise<T>,
+): Promise<{ readonly used: T } | undefined> {
+  const logs = await collectLogs({ wishes, parts, pulling, sameBoot: goneOn !== undefined });
+  return room.lane(host.id).run(async () => {
+    const known = goneOn && newestOf(goneOn, room.memory.get(host.id));
+    const settled = await judgeLogs(room, host, verified, logs, known);
+    if (known !== undefined && losesExplanation(known.appraisal, settled.appraisal)) return undefined;
+    return { used: await use(settled) };
+  });
 }
 
 /** What no log explained held this value in this boot; what the agent says of now comes before it. */
-function hintsOf({ appraisal, pcrValues }: Remembered, { hints }: VerifiedQuote): PcrValues {
+function withHints({ appraisal, pcrValues }: Remembered, verified: VerifiedQuote): VerifiedQuote {
   const unexplained = appraisal.explanation.pcrs.filter(({ explained }) => !explained);
   const last = unexplained.flatMap(({ pcr }) => {
     const value = pcrValues?.get(pcr);
     return value === undefined ? [] : [[pcr, value] as const];
   });
-  return new Map([...last, ...(hints ?? [])]);
+  return { ...verified, hints: new Map([...last, ...(verified.hints ?? [])]) };
 }
 
 /** Every log from its beginning, whatever the host was said to hold. */
-function readAnew(room: Room, { pull, parts }: Received): Promise<CollectedLogs> {
+function readAnew({ parts }: Received, pulling: Pulling): Promise<CollectedLogs> {
   const none = new Uint8Array();
   const again = parts.map(
     (part): SentLogPart =>
@@ -69,7 +109,7 @@ function readAnew(room: Room, { pull, parts }: Received): Promise<CollectedLogs>
         : { ...part, state: 'present', offset: 0, data: none, remaining: 1 },
   );
   const wishes = wishesFor(undefined);
-  return collectLogs({ wishes, parts: again, pull, budget: room.budget, sameBoot: false });
+  return collectLogs({ wishes, parts: again, pulling, sameBoot: false });
 }
 
 /** Goes on from what is remembered where that is possible, and judges whole logs where it is not. */
@@ -88,27 +128,27 @@ async function judgeLogs(
     return {
       hostId: host.id,
       verified: withValues(verified, appraisal),
-      evidence,
-      appraisal,
-      inForce,
-      set,
-      wholeAt,
+      ...{ evidence, appraisal, inForce, set, wholeAt, quotedAt: at },
     };
   };
   const judge = (evidence: Evidence, state: BootState | undefined) =>
     room.judge.judge(evidence, state, inForce?.policy);
   const evidence = evidenceOf(verified, logs, at);
   if (known === undefined) return settled(evidence, await judge(evidence, undefined), undefined);
+  const judgeWhole = () =>
+    withWhole(room, host.id, logs, known, async (joinedLogs) => {
+      const whole = evidenceOf(verified, joinedLogs, at);
+      return { whole, appraisal: await judge(whole, undefined) };
+    });
   if (beginsAnew(logs, known.set)) {
-    const whole = evidenceOf(verified, await wholeLogs(room, host.id, logs, known), at);
-    return settled(whole, await judge(whole, undefined), undefined);
+    const { whole, appraisal } = await judgeWhole();
+    return settled(whole, appraisal, undefined);
   }
   try {
     return settled(evidence, await judge(evidence, known.state), known.set);
   } catch (error) {
     if (!needsWhole(error)) throw error;
-    const whole = evidenceOf(verified, await wholeLogs(room, host.id, logs, known), at);
-    return settled(evidence, await judge(whole, undefined), known.set);
+    return settled(evidence, (await judgeWhole()).appraisal, known.set);
   }
 }
 
@@ -141,19 +181,41 @@ function beginsAnew(logs: CollectedLogs, set: LogSet): boolean {
   });
 }
 
+/** Within the memory that all hosts share for what is kept of them. */
+async function withWhole<T>(
+  room: Room,
+  hostId: string,
+  logs: CollectedLogs,
+  known: Remembered,
+  task: (whole: CollectedLogs) => Promise<T>,
+): Promise<T> {
+  const ends = endsOf(known);
+  const bytes = logKinds.reduce((sum, kind) => sum + ends[kind], 0);
+  const leave = await room.recalled.enter(hostId, bytes);
+  try {
+    return await task(await wholeLogs(room, hostId, logs, known));
+  } finally {
+    leave();
+  }
+}
+
+function endsOf({ state: { confirmed }, set }: Remembered): Readonly<Record<LogKind, number>> {
+  return {
+    'boot-log': Math.max(confirmed.bootLog, set.stored['boot-log']),
+    'userspace-log': confirmed.userspaceLog,
+    'ima-list': confirmed.imaList,
+  };
+}
+
 /** What is kept, up to where quotes vouched for it, with what came now behind it. */
 async function wholeLogs(
   room: Room,
   hostId: string,
   logs: CollectedLogs,
-  { state, set, evidenceId }: Remembered,
+  known: Remembered,
 ): Promise<CollectedLogs> {
-  const { bootLog, userspaceLog, imaList } = state.confirmed;
-  const ends = {
-    'boot-log': Math.max(bootLog, set.stored['boot-log']),
-    'userspace-log': userspaceLog,
-    'ima-list': imaList,
-  };
+  const { set, evidenceId } = known;
+  const ends = endsOf(known);
   const whole = { ...logs };
   for (const kind of logKinds) {
     const part = logs[kind];

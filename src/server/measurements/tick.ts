@@ -55,9 +55,14 @@ function isPointless({ log }: LogWish, known: Remembered | undefined): boolean {
   return log === 'ima-list' && known !== undefined && isListUnexplained(known.appraisal);
 }
 
+/**
+ * Of what is remembered and what is on the host's record the quote that its chip made later: either can be the older one,
+ * what is remembered after a restart of the server, the record while quotes that changed nothing are not written yet.
+ */
 export function newestQuote(host: Host | undefined, known: Remembered | undefined): ClockInfo | undefined {
-  if (known !== undefined) return known.quote;
-  return host?.lastQuote === undefined ? undefined : clockOf(host.lastQuote);
+  const written = host?.lastQuote === undefined ? undefined : clockOf(host.lastQuote);
+  if (known === undefined || written === undefined) return known?.quote ?? written;
+  return compareClocks(known.quote, written).verdict === 'cleared-or-cloned' ? known.quote : written;
 }
 
 function clockOf({ clock, resetCount, restartCount, safe }: QuoteRecord): ClockInfo {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { hasCode } from '../../../src/errors.js';
+import { inForce } from '../../fakes/fake-policies.js';
 import { type MeasuredHost, measuredHost } from '../../fakes/measured-host.js';
 import { live } from './live.js';
+import type { MeasuringWorld } from './world.js';
 
 describe('evidence that is not what was asked for', () => {
   const cases: readonly [
@@ -147,13 +149,85 @@ describe('evidence that is not what was asked for', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  it('a judge that fails ends the session and counts as no evidence', async () => {
+  it('is forgotten with the freshness of its host', async () => {
     const { world, host, session } = await live();
-    world.appraiser.failNext = new Error('a fault');
+    session.change = { extraData: new Uint8Array(32) };
     await session.grow();
-    assert.ok(hasCode(await session.ended, 'evidence_unjudged'));
-    assert.equal(world.host(host).state, 'trusted');
+    assert.ok(hasCode(await session.ended, 'quote_nonce'));
     assert.equal(world.measurements.isFresh({ hostId: world.host(host).id }), false);
+    await world[Symbol.asyncDispose]();
+  });
+});
+
+describe('a failure of the server', () => {
+  const failures: readonly [string, (world: MeasuringWorld, fails: boolean) => void][] = [
+    [
+      'a judge that fails',
+      (world, fails) => {
+        world.appraiser.failNext = fails ? new Error('a fault') : undefined;
+      },
+    ],
+    ['a full disk', (world, fails) => world.store.failAsFull(fails)],
+  ];
+  for (const [what, fail] of failures) {
+    it(`is nothing against the host, which is asked again in its time: ${what}`, async () => {
+      const { world, host, session } = await live();
+      const { id } = world.host(host);
+      const before = world.measurements.lastEvidenceAt(id);
+      fail(world, true);
+      host.run('/usr/bin/two');
+      await session.grow();
+      assert.equal(session.over, false);
+      assert.equal(world.measurements.isFresh({ hostId: id }), true);
+      assert.equal(world.measurements.lastEvidenceAt(id), before, 'what was not judged is no evidence');
+      assert.ok(world.lines.some((line) => line.includes('could not be judged or kept')));
+      fail(world, false);
+      await world.clock.pass(30_000, 1000);
+      assert.ok(world.measurements.lastEvidenceAt(id) > before);
+      assert.equal(world.measurements.isMeasured(id, '/usr/bin/two'), true);
+      await world[Symbol.asyncDispose]();
+    });
+  }
+
+  it('that lasts makes a host stale, as silence does', async () => {
+    const { world, host, session } = await live();
+    world.store.failAsFull(true);
+    for (let n = 0; n < 8; n += 1) {
+      host.run(`/usr/bin/${n}`);
+      await world.clock.pass(10_000, 1000);
+      await session.say({ case: 'heartbeat', value: {} as never });
+    }
+    assert.equal(session.over, false);
+    assert.equal(world.measurements.isFresh({ hostId: world.host(host).id }), false);
+    world.store.failAsFull(false);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('pieces of a log that are gone are asked for anew', async () => {
+    const { world, host, session } = await live();
+    const pieces = await world.store.list('evidence_log');
+    await world.store.commit(pieces.map(({ key }) => ({ kind: 'evidence_log', key, deleted: true })));
+    host.run('/usr/bin/two');
+    // Under another policy whole logs are judged, and they are not there.
+    world.policies.set(inForce({ id: 'p2' }));
+    await world.clock.pass(60_000, 1000);
+    assert.equal(session.over, false);
+    assert.equal(world.host(host).appraisal?.policyId, 'p2');
+    const latest = await world.measurements.archive.latest(world.host(host).id);
+    assert.equal(latest?.record.logs.imaList, host.imaList.length);
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('a session that is cut off in the middle of a log leaves the host as fresh as it was', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    host.run('/usr/bin/two');
+    host.partSize = 50;
+    await session.grow();
+    await session.answer();
+    assert.equal(session.requests, 1);
+    await world.open(host);
+    assert.equal(world.measurements.isFresh({ hostId: world.host(host).id }), true);
     await world[Symbol.asyncDispose]();
   });
 });

@@ -31,6 +31,24 @@ describe('silence', () => {
     await world[Symbol.asyncDispose]();
   });
 
+  it('is as long as time passes, however the time of day is set', async () => {
+    const { world, host, session } = await live();
+    session.auto = false;
+    world.clock.set(3_600_000);
+    assert.equal(await stale(world, host), false, 'an hour ahead');
+    world.clock.set(-2 * 3_600_000);
+    for (let at = 0; at < 80; at += 10) {
+      await world.clock.pass(10_000, 1000);
+      await session.say({ case: 'heartbeat', value: {} as never });
+    }
+    assert.equal(await stale(world, host), true, 'an hour back');
+    session.auto = true;
+    await world.clock.pass(16_000, 1000);
+    await session.grow();
+    assert.equal(await stale(world, host), false, 'growth is asked about at once');
+    await world[Symbol.asyncDispose]();
+  });
+
   it('is nothing to a policy that only reports, nor where none applies', async () => {
     for (const mode of ['report', undefined] as const) {
       const { world, host, session } = await live({}, mode && inForce({ mode }));
