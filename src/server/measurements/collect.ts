@@ -2,6 +2,7 @@
  * Gathers the logs that belong to one quote: what came beside it, then part by part what is missing. Everything is bounded
  * by bytes and by parts. Nothing of it is believed here: whether the logs explain the quote is for `appraise`.
  */
+import { createHash } from 'node:crypto';
 import type { LogRequest, LogWish, SentLogPart } from '../../attest/logs.js';
 import { type BootState, type LogKind, type LogPart, logKinds } from '../../measure/appraise/contract.js';
 import { measureLimits } from './limits.js';
@@ -71,19 +72,28 @@ async function collectOne(collection: Collection, kind: LogKind, ask: PullPart):
   if (part.state === 'absent' || part.state === 'unreadable') return { kind: 'absent', reason: part.reason };
   if (part.data.length > wish.maxBytes)
     throw invalid(`the ${kind} comes with ${part.data.length} bytes, where ${wish.maxBytes} were asked for`);
+  const { sameBoot } = collection;
+  if (sameBoot && part.state === 'unchanged' && isKnown(wish)) return { kind: 'unchanged' };
   const fromStart = part.state === 'present' && part.offset === 0;
-  if (part.state === 'unchanged' && isKnown(wish)) {
-    if (collection.sameBoot) return { kind: 'unchanged' };
-    return readOn(ask, kind, 0, [], 1);
-  }
-  if (part.state === 'shorter' || (!collection.sameBoot && !fromStart)) {
-    return readOn(ask, kind, 0, [], 1);
-  }
-  if (part.state !== 'present' || (part.offset !== wish.offset && !fromStart))
+  if (part.state === 'shorter' || (!sameBoot && !fromStart))
+    return goingOn(wish, sameBoot, await readOn(ask, kind, 0, [], 1));
+  if (part.state !== 'present' || (part.offset !== wish.offset && sameBoot))
     throw invalid(
       `the ${kind} is ${part.state} from byte ${part.offset} on, where ${wish.offset} was asked for`,
     );
-  return readOn(ask, kind, part.offset, [part.data], part.remaining);
+  return goingOn(wish, sameBoot, await readOn(ask, kind, part.offset, [part.data], part.remaining));
+}
+
+/** Of a log that comes from its beginning though it is what is held already, what is new: the rest is kept once. */
+function goingOn({ log, offset, knownSha256 }: LogWish, sameBoot: boolean, part: LogPart): LogPart {
+  if (!sameBoot || part.kind !== 'bytes' || part.offset !== 0) return part;
+  if (log === 'boot-log') {
+    const same = createHash('sha256').update(part.bytes).digest().equals(knownSha256);
+    return same ? { kind: 'unchanged' } : part;
+  }
+  // Not shorter after all. Whether it is the same is what replaying from there shows.
+  if (offset === 0 || part.bytes.length < offset) return part;
+  return { kind: 'bytes', offset, bytes: part.bytes.subarray(offset) };
 }
 
 /** Only what was held can be unchanged. */
@@ -99,10 +109,11 @@ async function readOn(
   chunks: Uint8Array[],
   remaining: number,
 ): Promise<LogPart> {
-  const most = measureLimits.log[kind];
+  const most = Math.min(measureLimits.log[kind], measureLimits.boot - start);
   let length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   for (let left = remaining; left > 0; ) {
-    if (length >= most) return { kind: 'absent', reason: `it has more than the ${most} bytes that are read` };
+    if (length >= most)
+      return { kind: 'absent', reason: `it has more than the ${start + most} bytes that are read` };
     const request = {
       log: kind,
       offset: start + length,

@@ -7,6 +7,8 @@ const MIB = 1024 * KIB;
 export const measureLimits = {
   /** Most that is read of one log at a time: whole after a boot, what was added to it later. */
   log: { 'boot-log': 2 * MIB, 'userspace-log': 2 * MIB, 'ima-list': 64 * MIB },
+  /** Of one log of one boot, however slowly it grows. */
+  boot: 256 * MIB,
   /** What comes with the quote, in one message of less than 1 MiB; the rest is asked for. */
   first: { 'boot-log': 192 * KIB, 'userspace-log': 64 * KIB, 'ima-list': 512 * KIB },
   /** One further part. */
@@ -27,6 +29,11 @@ export const measureLimits = {
   piece: 192 * KIB,
   /** What is kept of one host, boots and lists that nothing explains included. */
   host: 512 * MIB,
+  /** Quotes that are kept of one host, with what was said of them. */
+  records: 500,
+  /** After so much more of one host, or so many quotes, it is held against its share. */
+  pruned: 32 * MIB,
+  prunedRecords: 50,
   /** From this size of an IMA list on, another thread judges. */
   inline: 256 * KIB,
   /** A reason that a host gives, in characters. */

@@ -1,20 +1,25 @@
 /** Forgets evidence that is older than it is kept, and what is kept of one host beyond its share; never the newest. */
 import { messageOf } from '../../errors.js';
-import type { Write } from '../datastores/contract.js';
+import type { Commit, Write } from '../datastores/contract.js';
 import type { EvidenceRecord, Host } from '../model.js';
+import { bytesOf } from './archive.js';
 import { evidenceKey, listPrefix, logPrefix } from './archive-keys.js';
 import { measureLimits } from './limits.js';
 import type { Room } from './room.js';
 
 const EVERY_MS = 60 * 60_000;
-const LARGEST_BATCH = 100;
+/** Each may be a piece of a log, which is read once more when it goes. */
+const LARGEST_BATCH = 20;
 
 export interface EvidencePruner extends Disposable {
   /** Of all hosts. */
   prune(): Promise<void>;
 }
 
-/** A timer runs only while some host has shown something, and not while a pass is under way. */
+/**
+ * Now and then, and a host by itself as soon as it brought much since: what it sends is never far beyond its share. A timer
+ * runs only while some host has shown something, and not while a pass is under way.
+ */
 export function startEvidencePruner(room: Room): EvidencePruner {
   let cancel: (() => void) | undefined;
   let stopped = false;
@@ -27,19 +32,40 @@ export function startEvidencePruner(room: Room): EvidencePruner {
     if (hasEvidence(room.registry.hosts())) plan();
   };
   if (hasEvidence(room.registry.hosts())) plan();
-  const stop = room.registry.onChange(({ hosts }) => {
-    for (const { before, after } of hosts) {
-      if (after?.appraisal !== undefined) plan();
-      if (before !== undefined && after === undefined) void forget(room, before.id);
-    }
-  });
+  const stops = [
+    room.registry.onChange(({ hosts }) => {
+      for (const { before, after } of hosts) {
+        if (after?.appraisal !== undefined) plan();
+        if (before !== undefined && after === undefined) void forget(room, before.id);
+      }
+    }),
+    room.store.subscribe(growthWatch((hostId) => void attempt(room, hostId, () => pruneHost(room, hostId)))),
+  ];
   return {
     prune: () => pruneAll(room),
     [Symbol.dispose]() {
       stopped = true;
       cancel?.();
-      stop();
+      for (const stop of stops) stop();
     },
+  };
+}
+
+/** Counts what comes to the archive, host by host, and tells of those that brought much since they were told of. */
+function growthWatch(grown: (hostId: string) => void): (commit: Commit) => void {
+  const since = new Map<string, { records: number; bytes: number }>();
+  return ({ writes }) => {
+    for (const write of writes) {
+      if ('deleted' in write || (write.kind !== 'evidence' && write.kind !== 'evidence_log')) continue;
+      const hostId = write.key.slice(0, write.key.indexOf('/'));
+      const count = since.get(hostId) ?? { records: 0, bytes: 0 };
+      since.set(hostId, count);
+      if (write.kind === 'evidence') count.records += 1;
+      else count.bytes += write.value.data.length;
+      if (count.records < measureLimits.prunedRecords && count.bytes < measureLimits.pruned) continue;
+      since.delete(hostId);
+      grown(hostId);
+    }
   };
 }
 
@@ -78,19 +104,20 @@ async function pruneHost(room: Room, hostId: string): Promise<void> {
   const oldest = room.clock.now() - room.config.keepEvidence * 1000;
   const named = room.registry.host(hostId)?.appraisal?.evidenceId;
   const newest = records.at(-1);
-  const stays = (record: EvidenceRecord) => record === newest || record.id === named;
   const crowded = bootsBeyondShare(records);
-  const gone = records.filter((record) => !stays(record) && (record.at < oldest || crowded.has(record.boot)));
+  const stays = (record: KeptRecord) => record === newest || record.id === named;
+  const gone = records.filter(
+    (record, at) =>
+      !stays(record) &&
+      (record.at < oldest || crowded.has(record.boot) || at < records.length - measureLimits.records),
+  );
   if (gone.length > 0) await drop(room, hostId, records, gone);
 }
 
 /** From the newest boot back, those that no longer fit. */
-export function bootsBeyondShare(records: readonly EvidenceRecord[]): Set<string> {
+export function bootsBeyondShare(records: readonly KeptRecord[]): Set<string> {
   const sizes = new Map<string, number>();
-  for (const { boot, logs } of records.toReversed()) {
-    const size = Object.values(logs).reduce((sum, length) => sum + Math.max(0, length), 0);
-    sizes.set(boot, Math.max(size, sizes.get(boot) ?? 0));
-  }
+  for (const { boot, bytes } of records.toReversed()) sizes.set(boot, Math.max(bytes, sizes.get(boot) ?? 0));
   const beyond = new Set<string>();
   let sum = 0;
   for (const [boot, size] of sizes) {
@@ -100,29 +127,39 @@ export function bootsBeyondShare(records: readonly EvidenceRecord[]): Set<string
   return beyond;
 }
 
-/** The logs of a boot go with the last evidence that shows them. */
+/** The logs of a boot go with the last evidence that shows them, and before it: what is left half done is found again. */
 async function drop(
   room: Room,
   hostId: string,
-  records: readonly EvidenceRecord[],
-  gone: readonly EvidenceRecord[],
+  records: readonly KeptRecord[],
+  gone: readonly KeptRecord[],
 ): Promise<void> {
-  const left = new Set(records.filter((record) => !gone.includes(record)).map(({ boot }) => boot));
+  const going = new Set(gone);
+  const left = new Set(records.filter((record) => !going.has(record)).map(({ boot }) => boot));
   const boots = new Set(gone.map(({ boot }) => boot).filter((boot) => !left.has(boot)));
-  const writes = gone.map(
-    ({ id }): Write => ({ kind: 'evidence', key: evidenceKey(hostId, id), deleted: true }),
-  );
+  const writes: Write[] = [];
   for (const boot of boots) {
     for await (const { key } of listPrefix(room.store, 'evidence_log', logPrefix(hostId, boot)))
       writes.push({ kind: 'evidence_log', key, deleted: true });
   }
+  for (const { id } of gone) writes.push({ kind: 'evidence', key: evidenceKey(hostId, id), deleted: true });
   for (let at = 0; at < writes.length; at += LARGEST_BATCH) {
     await room.store.commit(writes.slice(at, at + LARGEST_BATCH));
   }
 }
 
-async function recordsOf(room: Room, hostId: string): Promise<EvidenceRecord[]> {
-  const records: EvidenceRecord[] = [];
-  for await (const { value } of listPrefix(room.store, 'evidence', `${hostId}/`)) records.push(value);
+/** Of a record what pruning asks: there may be many. */
+export interface KeptRecord extends Pick<EvidenceRecord, 'id' | 'at' | 'boot'> {
+  /** Of the logs that it shows. */
+  readonly bytes: number;
+}
+
+/** Oldest first. */
+async function recordsOf(room: Room, hostId: string): Promise<KeptRecord[]> {
+  const records: KeptRecord[] = [];
+  for await (const { value } of listPrefix(room.store, 'evidence', `${hostId}/`)) {
+    const { id, at, boot } = value;
+    records.push({ id, at, boot, bytes: bytesOf(value) });
+  }
   return records;
 }

@@ -41,7 +41,8 @@ export function planRecording(
   const mine = known?.akName === verified.akName ? known : undefined;
   const anew = mine?.set.boot !== settled.set.boot;
   const keeps = changed || anew || bringsLogs(settled);
-  const replaces = !changed && !anew && mine?.evidenceId !== before?.evidenceId;
+  const shown = changed ? addsReasonsOnly(before, draft) : mine?.evidenceId !== before?.evidenceId;
+  const replaces = !anew && shown;
   const kept = keeps
     ? evidenceWrites(settled, newestId(mine?.evidenceId, before?.evidenceId), replaces)
     : undefined;
@@ -81,10 +82,20 @@ function appraisalOf(
   };
 }
 
-/** Equal for two judgements that say the same; how many measurements a good one rests on may grow. */
+/** Equal for two judgements that say the same; how many measurements they rest on may grow, and how many speak against it. */
 function saying({ verdict, policyId, policyName, group, components, ukis = [] }: AppraisalRecord): string {
-  const said = components.map(({ checked: _, ...rest }: ComponentAppraisal) => rest);
+  const said = components.map(({ component, result, reasons }) => [component, result, reasons]);
   return JSON.stringify([verdict, policyId, policyName, group, said, ukis]);
+}
+
+/** Whether a judgement says all that the one before it said, and gives further reasons for the same. */
+function addsReasonsOnly(before: AppraisalRecord | undefined, now: AppraisalRecord): boolean {
+  if (before === undefined) return false;
+  const cut = now.components.map((component, at): ComponentAppraisal => {
+    const { length } = before.components[at]?.reasons ?? [];
+    return { ...component, reasons: component.reasons.slice(0, length) };
+  });
+  return saying({ ...now, components: cut }) === saying(before);
 }
 
 interface Recorded {

@@ -12,7 +12,6 @@ import {
   type LogKind,
   logKinds,
 } from '../../measure/appraise/contract.js';
-import type { PcrValues } from '../../tpm/pcr.js';
 import { readLog } from './archive.js';
 import { type CollectedLogs, collectLogs, joined, type PullPart, wishesFor } from './collect.js';
 import type { InForce } from './contract.js';
