@@ -49,11 +49,11 @@ async function servePage(t: TestContext) {
         .on('error', reject)
         .end();
     });
-  return { port: listener.port, svidOf, ask };
+  return { port: listener.port, svidOf, ask, node, context };
 }
 
 test('beyond this machine the page is shown to SVIDs of operators, and to nobody else', async (t) => {
-  const { svidOf, ask } = await servePage(t);
+  const { svidOf, ask, node, context } = await servePage(t);
   const [status, body] = await ask(svidOf('/ops/viewer'));
   assert.equal(status, 200);
   assert.match(body, /No host has enrolled yet/);
