@@ -71,7 +71,7 @@ export async function openEventLog(deps: EventLogDeps): Promise<EventLog> {
       lane.signWith(() => jwt.signer());
     },
     flushed: () => lane.flushed(),
-    list: (query) => listEvents(directory, query, lane.head.seq),
+    list: (query) => lane.undisturbed(() => listEvents(directory, query, lane.head.seq)),
     verify: verifier(directory, lane, () => published()),
     async close() {
       lane.add(ownAt(deps, store.revision, draft('server_stopping', server)));

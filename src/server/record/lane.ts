@@ -57,6 +57,7 @@ interface State {
   signer: (() => JwtSigner) | undefined;
   failure: unknown;
   pinned: number;
+  removing: Promise<void> | undefined;
   stopTimer: (() => void) | undefined;
   stopRetry: (() => void) | undefined;
 }
@@ -66,7 +67,7 @@ export async function createLane(deps: LaneDeps): Promise<Lane> {
   const writer = segment === undefined ? undefined : await resumeWriter(segment.path, segment.size);
   const state: State = {
     ...{ head, revision, sinceCheckpoint, writer, pending: [], wanted: false, signer: undefined },
-    ...{ failure: undefined, pinned: 0, stopTimer: undefined, stopRetry: undefined },
+    ...{ failure: undefined, pinned: 0, removing: undefined, stopTimer: undefined, stopRetry: undefined },
   };
   let working: Promise<void> | undefined;
   const wake = () => {
@@ -98,6 +99,7 @@ export async function createLane(deps: LaneDeps): Promise<Lane> {
     async undisturbed(task) {
       state.pinned += 1;
       try {
+        await state.removing?.catch(() => {});
         return await task();
       } finally {
         state.pinned -= 1;
@@ -222,7 +224,11 @@ async function endSegment(deps: LaneDeps, state: State): Promise<void> {
   const { writer } = state;
   state.writer = undefined;
   await writer?.[Symbol.asyncDispose]();
-  if (deps.keep > 0 && state.pinned === 0) await removeOld(deps, state);
+  if (deps.keep === 0 || state.pinned > 0) return;
+  state.removing = removeOld(deps, state).finally(() => {
+    state.removing = undefined;
+  });
+  await state.removing;
 }
 
 /** First it is told in the log, then the root is signed, then files go. */

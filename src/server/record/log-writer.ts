@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { syncDirectory } from '../../host/atomic-file.js';
 import { segmentPath } from './segments.js';
 
@@ -18,10 +18,22 @@ export async function resumeWriter(path: string, size: number): Promise<LogWrite
 }
 
 /** Begins one; it is empty, and its name survives a power cut. */
-export async function beginWriter(directory: string, firstSeq: number): Promise<LogWriter> {
-  const writer = writerOf(await open(segmentPath(directory, firstSeq), 'wx', 0o600), 0);
-  await syncDirectory(directory);
-  return writer;
+export async function beginWriter(
+  directory: string,
+  firstSeq: number,
+  sync: (directory: string) => Promise<void> = syncDirectory,
+): Promise<LogWriter> {
+  const path = segmentPath(directory, firstSeq);
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await sync(directory);
+    return writerOf(file, 0);
+  } catch (error) {
+    // It is begun again, under the same name.
+    await file.close();
+    await unlink(path);
+    throw error;
+  }
 }
 
 function writerOf(file: FileHandle, length: number): LogWriter {

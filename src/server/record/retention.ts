@@ -3,7 +3,7 @@ import { syncDirectory } from '../../host/atomic-file.js';
 import { parseLine } from './line.js';
 import type { ChainHead } from './model.js';
 import { writeRoot } from './root.js';
-import { firstLine, listSegments, type Segment } from './segments.js';
+import { firstLine, listSegments, readLines, type Segment } from './segments.js';
 
 export interface Prunable {
   readonly segments: readonly Segment[];
@@ -19,15 +19,23 @@ export async function prunable(directory: string, before: number): Promise<Pruna
   const segments = await listSegments(directory);
   let last: ChainHead | undefined;
   let count = 0;
-  for (const next of segments.slice(1)) {
-    const line = await firstLine(next.path);
-    const first = line && parseLine(line);
-    // Its first line is not older than any of the segment before it.
-    if (first === undefined || first.at >= before) break;
-    last = { seq: first.seq - 1, hash: first.prev };
+  for (const [index, segment] of segments.slice(0, -1).entries()) {
+    const line = await firstLine(segments[index + 1]?.path ?? '');
+    const next = line && parseLine(line);
+    if (next === undefined || next.at >= before || (await newestIn(segment)) >= before) break;
+    last = { seq: next.seq - 1, hash: next.prev };
     count += 1;
   }
   return last === undefined ? undefined : { segments: segments.slice(0, count), last };
+}
+
+/** Unix milliseconds. Not by its last line: where the clock was set back, it stands before others. */
+async function newestIn({ path }: Segment): Promise<number> {
+  let newest = 0;
+  for await (const lines of readLines(path)) {
+    for (const { bytes } of lines) newest = Math.max(newest, parseLine(bytes).at);
+  }
+  return newest;
 }
 
 /** The root comes first: a crash in between leaves segments that are older than it, and the next start removes them. */

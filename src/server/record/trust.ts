@@ -91,6 +91,6 @@ function rootProblem(
 
 function unsigned({ checkpoints }: TrustInput, covered: number): TouchmarkError | undefined {
   if (covered > 0) return undefined;
-  const message = `none of the ${checkpoints.length} checkpoints is signed by a key of the bundle`;
+  const message = `none of the ${checkpoints.length} checkpoints is signed by a key of the bundle; a copy is verified with the bundle of its own time`;
   return new TouchmarkError('record_unsigned', message);
 }

@@ -119,6 +119,38 @@ test('segments end with a checkpoint, and old ones go with a signed root when th
   assert.equal((await again.verify()).problem?.code, 'record_checkpoint_invalid');
 });
 
+test('lines that are younger than those behind them, since the clock was set back, are kept for as long as any', async (t) => {
+  const world = await recordWorld(t);
+  await using log = await world.open({ segmentBytes: 1500, keep: 1000 });
+  const write = async (name: string) => {
+    await log.store.commit([allowWrite(name)]);
+    await log.flushed();
+    world.clock.advance(400);
+  };
+  world.clock.advance(100_000);
+  for (let i = 0; i < 4; i += 1) await write(`early-${i}`);
+  world.clock.advance(-100_000);
+  for (let i = 0; i < 12; i += 1) await write(`late-${i}`);
+  const early = async () => (await world.lines()).filter((line) => line.includes('early-')).length;
+  assert.equal(await early(), 4);
+  world.clock.advance(110_000);
+  for (let i = 0; i < 12; i += 1) await write(`later-${i}`);
+  assert.equal(await early(), 0);
+  assert.equal((await log.verify()).problem, undefined);
+});
+
+test('a listing is never in the way of a removal, nor a removal in its', async (t) => {
+  const world = await recordWorld(t);
+  await using log = await world.open({ segmentBytes: 1200, keep: 1 });
+  for (let i = 0; i < 30; i += 1) {
+    await log.store.commit([allowWrite(`host-${i}`)]);
+    world.clock.advance(100);
+    const [page] = await Promise.all([eventsOf(log), log.flushed()]);
+    assert.ok(page.length > 0);
+  }
+  assert.ok(!(await world.files()).includes(FIRST));
+});
+
 test('authorities that the log publishes vouch for later checkpoints; the bundle alone begins it', async (t) => {
   const world = await recordWorld(t);
   const log = await world.open();
