@@ -60,6 +60,8 @@ interface Press {
   /** What the publication depends on beside the withdrawals. */
   authorities: string;
   publishedAt: number;
+  /** Unix milliseconds at which half of its life is over; infinite while the next one is under way. */
+  dueAt: number;
   /** How many serial numbers it lists. */
   listed: number;
   /** Something changed since the last one began. */
@@ -84,6 +86,7 @@ export async function openDenyPublisher(deps: PublisherDeps): Promise<DenyPublis
     current: { sequence: 0, feed: '', crls: [] },
     authorities: '',
     publishedAt: 0,
+    dueAt: Number.POSITIVE_INFINITY,
     listed: 0,
     dirty: false,
     cancel: () => {},
@@ -97,7 +100,11 @@ export async function openDenyPublisher(deps: PublisherDeps): Promise<DenyPublis
     }),
   ];
   return {
-    current: () => press.current,
+    current() {
+      // A timer may be late, after a suspended night for example.
+      if (deps.clock.now() >= press.dueAt) publishIn(press, 0);
+      return press.current;
+    },
     onChange: press.changes.add,
     async [Symbol.asyncDispose]() {
       press.stopped = true;
@@ -119,6 +126,7 @@ function soon(press: Press): void {
 
 function publishIn(press: Press, delayMs: number): void {
   press.cancel();
+  press.dueAt = Number.POSITIVE_INFINITY;
   if (press.stopped) return;
   press.cancel = press.deps.clock.after(delayMs, () => void press.lane.run(() => tryToPublish(press)));
 }
@@ -165,7 +173,11 @@ async function publish(press: Press): Promise<void> {
   press.publishedAt = clock.now();
   press.listed = [...denied.byAuthority.values()].reduce((sum, list) => sum + list.length, 0);
   if (press.dirty) soon(press);
-  else publishIn(press, (deps.lifetime * 1000) / 2);
+  else {
+    const halfLife = (deps.lifetime * 1000) / 2;
+    publishIn(press, halfLife);
+    press.dueAt = press.publishedAt + halfLife;
+  }
   press.changes.tell();
 }
 

@@ -7,10 +7,11 @@ import { describe, test } from 'node:test';
 import { type Logger, silentLogger } from '../../../src/log.js';
 import { crlEntries, deniedSerials, feedSerials } from '../../../src/server/deny/content.js';
 import { crlsOf, type Deny } from '../../../src/server/deny/open.js';
+import { openDenyPublisher } from '../../../src/server/deny/publisher.js';
 import type { WithdrawnSerials } from '../../../src/server/issuing/serials.js';
 import type { SpiffeId } from '../../../src/spiffe/id.js';
 import { writePem } from '../../../src/x509/pem.js';
-import { denyWorld, LIFETIME, nodeOf } from '../../fakes/deny-world.js';
+import { denyWorld, domain, LIFETIME, nodeOf } from '../../fakes/deny-world.js';
 import { settle, until } from '../../fakes/manual-clock.js';
 
 describe('the deny feed and the CRLs', () => {
@@ -159,6 +160,23 @@ describe('the deny feed and the CRLs', () => {
     await world.clock.pass(120_000, 10_000);
     assert.ok(run.feed().sequence > sequence);
     assert.ok(run.feed().thisUpdate > world.clock.now() / 1000 - 200);
+    await run.stop();
+  });
+
+  test('are signed anew when they are asked for, where the timer slept with the machine', async () => {
+    const world = denyWorld();
+    const run = await world.start();
+    const after = (ms: number, task: () => void) => (ms < 60_000 ? world.clock.after(ms, task) : () => {});
+    const clock = { now: () => world.clock.now(), after };
+    await using publisher = await openDenyPublisher({
+      ...{ ...run, store: world.store, trustDomain: domain, log: silentLogger() },
+      ...{ clock, lifetime: LIFETIME },
+    });
+    const { sequence } = publisher.current();
+    world.clock.advance(LIFETIME * 500);
+    assert.equal(publisher.current().sequence, sequence, 'what is there is given at once');
+    await world.clock.pass(10);
+    assert.ok(publisher.current().sequence > sequence);
     await run.stop();
   });
 
