@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
 
-/** Counts the handshakes that are in progress, by address: each costs a signature, and one address may not have many. */
+/** Counts what is in progress, by address: a handshake costs a signature, and one address may not have many. */
 export interface Handshakes {
   /** False: this one is too many. */
   begin(socket: Socket): boolean;
@@ -20,6 +20,14 @@ export function limitHandshakes(server: Server, perAddress: number): Handshakes 
   server.on('secureConnection', (socket) => handshakes.end(socket));
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   return handshakes;
+}
+
+/** Connections beyond that many from one address, which nothing but their end makes room for, are closed. */
+export function limitConnections(server: Server, perAddress: number): void {
+  const connections = createHandshakes(perAddress);
+  server.on('connection', (socket: Socket) => {
+    if (!connections.begin(socket)) socket.destroy();
+  });
 }
 
 function createHandshakes(perAddress: number): Handshakes {

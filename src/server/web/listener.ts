@@ -4,7 +4,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import { limitHandshakes } from '../../rpc/handshakes.js';
+import { limitConnections, limitHandshakes } from '../../rpc/handshakes.js';
 import type { TlsIdentity } from '../../rpc/tls-listener.js';
 import { plain, type Routes, type WebResponse } from './routes.js';
 
@@ -26,6 +26,7 @@ export interface WebListener extends AsyncDisposable {
 
 export const webLimits = {
   connections: 2_000,
+  connectionsPerAddress: 500,
   handshakesPerAddress: 64,
   headerBytes: 8 * 1024,
   pathCharacters: 1024,
@@ -46,6 +47,7 @@ export async function listenForRelyingParties(options: WebListenerOptions): Prom
   server.maxRequestsPerSocket = limits.requestsPerConnection;
   server.setTimeout(limits.writeMs, (socket: Socket) => socket.destroy());
   const handshakes = limitHandshakes(server, limits.handshakesPerAddress);
+  limitConnections(server, limits.connectionsPerAddress);
   server.on('error', (error) => options.log.error('the HTTPS listener failed', { error: messageOf(error) }));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {

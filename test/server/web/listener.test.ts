@@ -120,6 +120,22 @@ describe('HTTPS for relying parties', () => {
     await until('both are closed', () => closed.silent && closed.idle, 5_000);
   });
 
+  test('takes no more connections of one address than its share, however quiet they are', async (t) => {
+    const { port } = await listening(t, { limits: { connectionsPerAddress: 2 } });
+    const opened = await Promise.all(
+      [1, 2].map(async () => {
+        const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+        t.after(() => socket.destroy());
+        await new Promise((resolve) => socket.once('secureConnect', resolve));
+        return socket;
+      }),
+    );
+    await assert.rejects(ask(port, '/one'));
+    opened[0]?.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal((await ask(port, '/one')).status, 200);
+  });
+
   test('takes no more connections than its limit', async (t) => {
     const { port } = await listening(t, { limits: { connections: 1 } });
     const first = connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
