@@ -1,10 +1,8 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { messageOf, TouchmarkError } from '../../errors.js';
 import { ListWithdrawalsResponseSchema, type Withdrawal } from '../../wire/gen/touchmark/deny/v1/deny_pb.js';
 import { printable, table } from '../output.js';
 import type { Verb } from '../verb.js';
 import { idText, json, serverFlags, withServer } from './connect.js';
+import { readPublished, writePublished } from './deny-files.js';
 
 const show: Verb = {
   name: 'deny show',
@@ -38,41 +36,29 @@ function timeOf(unixMs: bigint): string {
 
 const fetch: Verb = {
   name: 'deny fetch',
-  summary: 'Write what is published: the signed deny feed and one CRL for each X.509 authority.',
+  summary:
+    'Write what is published: the signed deny feed, one CRL for each X.509 authority, and all of them in all.pem.',
   example: 'touchmark-server deny fetch -dir /var/www/deny',
   flags: [
     {
       name: 'dir',
       type: 'string',
-      doc: 'The directory; files of the same names are replaced.',
+      doc: 'The directory; files of the same names are replaced, and CRLs of authorities that have ended removed.',
       required: true,
     },
     ...serverFlags,
   ],
   run: (context) =>
     withServer(context, async (api) => {
-      const { sequence, feed, crls } = await api.deny.getPublication({});
-      const files: [string, Uint8Array | string][] = [
-        ['deny-feed.jws', feed],
-        ...crls.map(({ authorityId, der }): [string, Uint8Array] => [`${authorityId}.crl`, der]),
-      ];
-      const directory = context.flags.string('dir');
-      for (const [name, content] of files) await write(join(directory, name), content);
-      const names = files.map(([name]) => name);
+      const published = await readPublished(api.deny.getPublication({}, { signal: context.signal }));
+      await writePublished(context.flags.string('dir'), published);
+      const names = [...published.files.keys()];
       context.out.result({
-        pretty: `Wrote ${names.join(', ')}; sequence ${sequence}`,
-        json: { sequence: String(sequence), files: names },
+        pretty: `Wrote ${names.join(', ')}; sequence ${published.sequence}`,
+        json: { sequence: String(published.sequence), files: names },
       });
       return 0;
     }),
 };
-
-async function write(path: string, content: Uint8Array | string): Promise<void> {
-  try {
-    await writeFile(path, content);
-  } catch (cause) {
-    throw new TouchmarkError('file_unreadable', `cannot write ${path}: ${messageOf(cause)}`, { cause });
-  }
-}
 
 export const denyVerbs: readonly Verb[] = [show, fetch];

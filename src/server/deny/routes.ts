@@ -1,5 +1,5 @@
-import { writePem } from '../../x509/pem.js';
 import type { Routes, WebContent } from '../web/routes.js';
+import { crlsPem } from './files.js';
 import type { DenyPublisher, Publication } from './publisher.js';
 
 /** Seconds for which a cache may answer with what it has: how late a withdrawal may come to those behind it. */
@@ -11,7 +11,7 @@ export function denyRoutes(routes: Routes, publisher: DenyPublisher): void {
   const bodiesOf = (publication: Publication) => {
     const made = bodies.get(publication) ?? {
       feed: Buffer.from(publication.feed),
-      pem: Buffer.from(publication.crls.map(({ der }) => writePem('X509 CRL', der)).join('')),
+      pem: crlsPem(publication),
     };
     bodies.set(publication, made);
     return made;

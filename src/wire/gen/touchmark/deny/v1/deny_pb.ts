@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file touchmark/deny/v1/deny.proto.
  */
 export const file_touchmark_deny_v1_deny: GenFile = /*@__PURE__*/
-  fileDesc("Chx0b3VjaG1hcmsvZGVueS92MS9kZW55LnByb3RvEhF0b3VjaG1hcmsuZGVueS52MSLOAQoKV2l0aGRyYXdhbBInCgRub2RlGAEgASgLMhkuc3BpcmUuYXBpLnR5cGVzLlNQSUZGRUlEEg8KB2hvc3RfaWQYAiABKAkSEQoJaG9zdF9uYW1lGAMgASgJEh0KFWlzc3VlZF9iZWZvcmVfdW5peF9tcxgEIAEoAxIVCg11bnRpbF91bml4X21zGAUgASgDEioKB3JlYXNvbnMYBiADKAsyGS50b3VjaG1hcmsuaG9zdC52MS5SZWFzb24SEQoJd2l0aGRyYXduGAcgASgIIhgKFkxpc3RXaXRoZHJhd2Fsc1JlcXVlc3QiTQoXTGlzdFdpdGhkcmF3YWxzUmVzcG9uc2USMgoLd2l0aGRyYXdhbHMYASADKAsyHS50b3VjaG1hcmsuZGVueS52MS5XaXRoZHJhd2FsIhcKFUdldFB1YmxpY2F0aW9uUmVxdWVzdCJeChZHZXRQdWJsaWNhdGlvblJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEgwKBGZlZWQYAiABKAkSJAoEY3JscxgDIAMoCzIWLnRvdWNobWFyay5kZW55LnYxLkNybCIoCgNDcmwSFAoMYXV0aG9yaXR5X2lkGAEgASgJEgsKA2RlchgCIAEoDDLXAQoERGVueRJoCg9MaXN0V2l0aGRyYXdhbHMSKS50b3VjaG1hcmsuZGVueS52MS5MaXN0V2l0aGRyYXdhbHNSZXF1ZXN0GioudG91Y2htYXJrLmRlbnkudjEuTGlzdFdpdGhkcmF3YWxzUmVzcG9uc2USZQoOR2V0UHVibGljYXRpb24SKC50b3VjaG1hcmsuZGVueS52MS5HZXRQdWJsaWNhdGlvblJlcXVlc3QaKS50b3VjaG1hcmsuZGVueS52MS5HZXRQdWJsaWNhdGlvblJlc3BvbnNlYgZwcm90bzM", [file_spire_types, file_touchmark_host_v1_state]);
+  fileDesc("Chx0b3VjaG1hcmsvZGVueS92MS9kZW55LnByb3RvEhF0b3VjaG1hcmsuZGVueS52MSLOAQoKV2l0aGRyYXdhbBInCgRub2RlGAEgASgLMhkuc3BpcmUuYXBpLnR5cGVzLlNQSUZGRUlEEg8KB2hvc3RfaWQYAiABKAkSEQoJaG9zdF9uYW1lGAMgASgJEh0KFWlzc3VlZF9iZWZvcmVfdW5peF9tcxgEIAEoAxIVCg11bnRpbF91bml4X21zGAUgASgDEioKB3JlYXNvbnMYBiADKAsyGS50b3VjaG1hcmsuaG9zdC52MS5SZWFzb24SEQoJd2l0aGRyYXduGAcgASgIIhgKFkxpc3RXaXRoZHJhd2Fsc1JlcXVlc3QiTQoXTGlzdFdpdGhkcmF3YWxzUmVzcG9uc2USMgoLd2l0aGRyYXdhbHMYASADKAsyHS50b3VjaG1hcmsuZGVueS52MS5XaXRoZHJhd2FsIhcKFUdldFB1YmxpY2F0aW9uUmVxdWVzdCJGChZHZXRQdWJsaWNhdGlvblJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEgwKBGZpbGUYAiABKAkSDAoEZGF0YRgDIAEoDDLZAQoERGVueRJoCg9MaXN0V2l0aGRyYXdhbHMSKS50b3VjaG1hcmsuZGVueS52MS5MaXN0V2l0aGRyYXdhbHNSZXF1ZXN0GioudG91Y2htYXJrLmRlbnkudjEuTGlzdFdpdGhkcmF3YWxzUmVzcG9uc2USZwoOR2V0UHVibGljYXRpb24SKC50b3VjaG1hcmsuZGVueS52MS5HZXRQdWJsaWNhdGlvblJlcXVlc3QaKS50b3VjaG1hcmsuZGVueS52MS5HZXRQdWJsaWNhdGlvblJlc3BvbnNlMAFiBnByb3RvMw", [file_spire_types, file_touchmark_host_v1_state]);
 
 /**
  * @generated from message touchmark.deny.v1.Withdrawal
@@ -117,6 +117,8 @@ export const GetPublicationRequestSchema: GenMessage<GetPublicationRequest> = /*
   messageDesc(file_touchmark_deny_v1_deny, 3);
 
 /**
+ * Files in their order, each in one or more pieces: deny-feed.jws, all.pem, and AUTHORITY.crl for each X.509 authority.
+ *
  * @generated from message touchmark.deny.v1.GetPublicationResponse
  */
 export type GetPublicationResponse = Message<"touchmark.deny.v1.GetPublicationResponse"> & {
@@ -126,16 +128,14 @@ export type GetPublicationResponse = Message<"touchmark.deny.v1.GetPublicationRe
   sequence: bigint;
 
   /**
-   * Compact JWS.
-   *
-   * @generated from field: string feed = 2;
+   * @generated from field: string file = 2;
    */
-  feed: string;
+  file: string;
 
   /**
-   * @generated from field: repeated touchmark.deny.v1.Crl crls = 3;
+   * @generated from field: bytes data = 3;
    */
-  crls: Crl[];
+  data: Uint8Array;
 };
 
 /**
@@ -144,30 +144,6 @@ export type GetPublicationResponse = Message<"touchmark.deny.v1.GetPublicationRe
  */
 export const GetPublicationResponseSchema: GenMessage<GetPublicationResponse> = /*@__PURE__*/
   messageDesc(file_touchmark_deny_v1_deny, 4);
-
-/**
- * @generated from message touchmark.deny.v1.Crl
- */
-export type Crl = Message<"touchmark.deny.v1.Crl"> & {
-  /**
-   * Hex subject key identifier of the X.509 authority.
-   *
-   * @generated from field: string authority_id = 1;
-   */
-  authorityId: string;
-
-  /**
-   * @generated from field: bytes der = 2;
-   */
-  der: Uint8Array;
-};
-
-/**
- * Describes the message touchmark.deny.v1.Crl.
- * Use `create(CrlSchema)` to create a new message.
- */
-export const CrlSchema: GenMessage<Crl> = /*@__PURE__*/
-  messageDesc(file_touchmark_deny_v1_deny, 5);
 
 /**
  * @generated from service touchmark.deny.v1.Deny
@@ -187,7 +163,7 @@ export const Deny: GenService<{
    * @generated from rpc touchmark.deny.v1.Deny.GetPublication
    */
   getPublication: {
-    methodKind: "unary";
+    methodKind: "server_streaming";
     input: typeof GetPublicationRequestSchema;
     output: typeof GetPublicationResponseSchema;
   },
