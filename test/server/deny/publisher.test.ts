@@ -167,7 +167,7 @@ describe('the deny feed and the CRLs', () => {
     const world = denyWorld();
     const run = await world.start();
     const after = (ms: number, task: () => void) => (ms < 60_000 ? world.clock.after(ms, task) : () => {});
-    const clock = { now: () => world.clock.now(), after };
+    const clock = { ...world.clock, after };
     await using publisher = await openDenyPublisher({
       ...{ ...run, store: world.store, trustDomain: domain, log: silentLogger() },
       ...{ clock, lifetime: LIFETIME },
