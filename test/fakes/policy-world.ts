@@ -28,6 +28,8 @@ export interface PolicyWorldOptions {
   readonly silent?: readonly string[];
   readonly blastRadius?: number;
   readonly entries?: readonly Entry[];
+  /** Labels of the images that every host started. */
+  readonly ukis?: readonly string[];
   readonly store?: ReturnType<typeof memoryDatastore>;
 }
 
@@ -64,7 +66,7 @@ export async function policyWorld(options: PolicyWorldOptions = {}) {
       judgements.push(`${hostId} by ${policy.policy.name} at ${at - clock.now()}`);
       const verdict = options.sentence?.(hostId, policy, at) ?? 'trusted';
       if (verdict instanceof Error) throw verdict;
-      return { verdict, explanation: explanationOf(verdict) };
+      return { verdict, explanation: explanationOf(verdict), ukis: options.ukis ?? [] };
     },
     async [Symbol.asyncDispose]() {
       open -= 1;

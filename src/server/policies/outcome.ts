@@ -116,13 +116,14 @@ async function judged(
   at: number,
 ): Promise<RejudgeOutcome> {
   if (archived === undefined || policy === undefined) {
-    return { verdict: 'unmeasured', explanation: { policyId: '', policyName: '', components: [], pcrs: [] } };
+    const explanation = { policyId: '', policyName: '', components: [], pcrs: [] };
+    return { verdict: 'unmeasured', explanation, ukis: [] };
   }
   return rejudge.judge({ ...archived.evidence, at }, policy);
 }
 
 function recordOf(
-  { verdict, explanation }: RejudgeOutcome,
+  { verdict, explanation, ukis }: RejudgeOutcome,
   evidenceId: string,
   coming: InForce | undefined,
   at: number,
@@ -133,5 +134,6 @@ function recordOf(
     policyName: coming?.policy.policy.name ?? '',
     group: coming?.group.name ?? '',
     components: explanation.components,
+    ukis,
   };
 }

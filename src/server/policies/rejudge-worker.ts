@@ -15,7 +15,7 @@ export interface RejudgeQuestion {
   readonly policyId: string;
 }
 
-export type RejudgeOutcome = Pick<Appraisal, 'verdict' | 'explanation'>;
+export type RejudgeOutcome = Pick<Appraisal, 'verdict' | 'explanation' | 'ukis'>;
 
 export type RejudgeAnswer =
   | { readonly id: number; readonly outcome: RejudgeOutcome }
@@ -39,8 +39,8 @@ function answer(
   try {
     const policy = policies.get(request.policyId);
     if (policy === undefined) throw new Error(`policy ${request.policyId} was not given`);
-    const { verdict, explanation } = appraise(evidence, undefined, policy);
-    return { id, outcome: { verdict, explanation } };
+    const { verdict, explanation, ukis } = appraise(evidence, undefined, policy);
+    return { id, outcome: { verdict, explanation, ukis } };
   } catch (error) {
     return { id, error: messageOf(error) };
   }

@@ -28,7 +28,7 @@ test('hosts with the same files cost time, and no memory', () => {
   const started = performance.now();
   for (let host = 0; host < 50; host++) gathered.add(same);
   assert.equal(gathered.set(about, 50).files.length, 20_000);
-  assert.ok(performance.now() - started < 10_000);
+  assert.ok(performance.now() - started < 30_000);
 });
 
 test('too much is refused while it comes in, and a set that is too large when it is made', () => {

@@ -184,7 +184,7 @@ test('the largest set that is taken is published in reasonable time, and holds u
   await apply([setManifest({ name: 'all', files, bootChain: [] })]);
   loop.disable();
   const took = performance.now() - started;
-  assert.ok(took < 12_000);
+  assert.ok(took < 60_000);
   assert.ok(loop.max / 1e6 < took / 2, `the loop stood still for ${loop.max / 1e6} of ${took} ms`);
   assert.equal(policies.shelf.heads.size, 1);
   const wrong = [...files, { digest: 'x', path: '' }];

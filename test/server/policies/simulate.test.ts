@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Host, HostState } from '../../../src/server/model.js';
+import type { AppraisalRecord, Host, HostState } from '../../../src/server/model.js';
 import { exceedsBlastRadius } from '../../../src/server/policies/brake.js';
 import { hostNamed, policyWorld, type Sentence } from '../../fakes/policy-world.js';
 import { entryOf } from '../../support/entries.js';
@@ -129,6 +129,23 @@ test('who loses a measured selector that an entry asks for is lost, though it st
   await rejectsCode('blast_radius_exceeded', /of 1 of 2 hosts/, world.apply(report));
   const gone = world.publisher.remove('HostGroup', 'all', { by: 'uid 7', dryRun: false });
   await rejectsCode('blast_radius_exceeded', /of 1 of 2 hosts/, gone);
+});
+
+test('a selector that the judgement gives again is not lost', async () => {
+  const entries = [entryOf('1', ['measure:uki:image 1']), entryOf('2', ['measure:policy:uki-fleet'])];
+  const appraisal: AppraisalRecord = {
+    ...{ verdict: 'trusted', since: 1, at: 1, evidenceId: 'e', policyId: 'p', policyName: 'uki-fleet' },
+    ...{ group: 'all', components: [], ukis: ['image 1'] },
+  };
+  const hosts = [{ ...hostNamed('1'), appraisal }];
+  const same = await policyWorld({ hosts, entries, ukis: ['image 1'] });
+  assert.deepEqual((await same.publisher.simulate(fleet)).impact.lost, []);
+  const other = await policyWorld({ hosts, entries, ukis: ['image 2'] });
+  const { lost } = (await other.publisher.simulate(fleet)).impact;
+  assert.deepEqual(
+    lost.map(({ reasons }) => reasons.map(({ message }) => message)),
+    [['it would have measure:uki:image 1 no more, which entries ask for']],
+  );
 });
 
 test('who would be lost when accept-next ends is told beforehand, and held by nothing', async () => {
