@@ -6,6 +6,7 @@ interface Question {
   readonly say?: string;
   readonly exit?: number;
   readonly fail?: string;
+  readonly silent?: boolean;
 }
 type Answer = Numbered & { readonly heard: readonly string[]; readonly said: string };
 
@@ -14,11 +15,11 @@ const echo = new URL(
   `data:text/javascript,${encodeURIComponent(`
     import { parentPort } from 'node:worker_threads';
     const heard = [];
-    parentPort.on('message', ({ id, say, exit, fail, told }) => {
+    parentPort.on('message', ({ id, say, exit, fail, silent, told }) => {
       if (told !== undefined) heard.push(told);
       else if (exit !== undefined) process.exit(exit);
       else if (fail !== undefined) throw new Error(fail);
-      else parentPort.postMessage({ id, said: say, heard });
+      else if (silent === undefined) parentPort.postMessage({ id, said: say, heard });
     });
   `)}`,
 );
@@ -38,14 +39,19 @@ describe('a thread', () => {
     assert.deepEqual(answers[2]?.heard, ['a policy']);
   });
 
-  it('that fails or ends fails whoever waits, says so once, and is replaced by one that was told nothing', async () => {
+  it('that fails or ends fails what it was asked, says so once, and is replaced by one that was told nothing', async () => {
     for (const [question, message] of [
       [{ fail: 'out of memory' }, /^out of memory$/],
       [{ exit: 3 }, /^the thread has ended$/],
     ] as const) {
       const before = ends;
-      const asked = [thread.ask(question), thread.ask({ say: 'behind it' })];
-      for (const one of asked) await assert.rejects(one, { message });
+      const asked = thread.ask(question);
+      const behind = [1, 2].map((n) => thread.ask({ say: `behind it, ${n}` }));
+      await assert.rejects(asked, { message });
+      assert.deepEqual(
+        (await Promise.all(behind)).map(({ said }) => said),
+        ['behind it, 1', 'behind it, 2'],
+      );
       assert.equal(ends, before + 1);
       assert.deepEqual((await thread.ask({ say: 'again' })).heard, []);
     }
@@ -54,6 +60,34 @@ describe('a thread', () => {
   it('is not asked what cannot be sent, and goes on', async () => {
     await assert.rejects(thread.ask({ say: (() => 1) as never }), /could not be cloned/);
     assert.equal((await thread.ask({ say: 'still here' })).said, 'still here');
+  });
+
+  it('is told what a question needs when its turn has come, however often it was replaced', async () => {
+    const failing = thread.ask({ fail: 'a fault' });
+    const later = thread.ask(() => {
+      thread.tell({ told: 'a policy' });
+      return { say: 'judge by it' };
+    });
+    await assert.rejects(failing, { message: 'a fault' });
+    assert.deepEqual((await later).heard, ['a policy']);
+  });
+
+  it('that takes too long over one question is ended, and the next one is answered by another', async () => {
+    await using slow = createThread<Question, Answer>(echo, { answerMs: 200 });
+    await slow.ask({ say: 'it has begun' });
+    const never = slow.ask({ silent: true });
+    const behind = slow.ask({ say: 'behind it' });
+    await assert.rejects(never, { message: 'the thread did not answer within 200 ms' });
+    assert.equal((await behind).said, 'behind it');
+  });
+
+  it('that is disposed of fails whoever waits', async () => {
+    const ended = createThread<Question, Answer>(echo);
+    const asked = [ended.ask({ say: 'a' }), ended.ask({ say: 'b' })].map((one) =>
+      assert.rejects(one, { message: 'the server stops' }),
+    );
+    await ended[Symbol.asyncDispose]();
+    await Promise.all(asked);
   });
 
   it('rests when nobody asked for a while, and starts again', async () => {

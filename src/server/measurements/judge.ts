@@ -3,8 +3,8 @@ import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
 import type { Appraisal, BootState, Evidence } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
 import { createThread } from '../thread.js';
-import { measureLimits } from './limits.js';
-import type { JudgeAnswer, JudgeRequest } from './worker.js';
+import { measureLimits, measureTimes } from './limits.js';
+import type { JudgeAnswer, JudgeQuestion, PolicyNews } from './worker.js';
 
 /** `measure/appraise`, as this room uses it. */
 export interface Appraiser {
@@ -25,15 +25,24 @@ export interface Judge extends AsyncDisposable {
 }
 
 const IDLE_MS = 30_000;
+const MOST_POLICIES = 20;
 
 export function createJudge({ appraise }: Pick<Appraiser, 'appraise'>): Judge {
-  const thread = createThread<JudgeRequest, JudgeAnswer>(new URL('./worker.js', import.meta.url), {
-    idleMs: IDLE_MS,
+  const told = new ToldPolicies();
+  const thread = createThread<JudgeQuestion, JudgeAnswer>(new URL('./worker.js', import.meta.url), {
+    ...{ idleMs: IDLE_MS, answerMs: measureTimes.judgeMs },
+    onEnd: () => told.clear(),
   });
+  const ask = (evidence: Evidence, state: BootState | undefined, policy: ResolvedPolicy | undefined) =>
+    thread.ask(() => ({
+      evidence,
+      state,
+      policy: policy && told.number(policy, (news) => thread.tell(news)),
+    }));
   return {
     async judge(evidence, state, policy) {
       try {
-        if (isLong(evidence)) return judgementOf(await thread.ask({ evidence, state, policy }));
+        if (isLong(evidence)) return judgementOf(await ask(evidence, state, policy));
         return appraise(evidence, state, policy);
       } catch (cause) {
         if (needsWhole(cause)) throw cause;
@@ -44,6 +53,33 @@ export function createJudge({ appraise }: Pick<Appraiser, 'appraise'>): Judge {
     },
     [Symbol.asyncDispose]: () => thread[Symbol.asyncDispose](),
   };
+}
+
+/**
+ * Policies that the thread has: each crosses once, for it can be large, and is compiled there once. Of those that were
+ * published since, only the newest are kept.
+ */
+class ToldPolicies {
+  readonly #numbers = new Map<ResolvedPolicy, number>();
+  #last = 0;
+
+  number(policy: ResolvedPolicy, tell: (news: PolicyNews) => void): number {
+    const known = this.#numbers.get(policy);
+    if (known !== undefined) return known;
+    this.#last += 1;
+    tell({ told: this.#last, policy });
+    this.#numbers.set(policy, this.#last);
+    for (const [old, number] of this.#numbers) {
+      if (this.#numbers.size <= MOST_POLICIES) break;
+      this.#numbers.delete(old);
+      tell({ told: number });
+    }
+    return this.#last;
+  }
+
+  clear(): void {
+    this.#numbers.clear();
+  }
 }
 
 /** The judgement has to be made anew, from whole logs. */

@@ -46,6 +46,8 @@ export const measureTimes = {
   /** In which logs that are pulled are to be whole: 8 MiB, or all that a host has. */
   shortMs: 2 * 60_000,
   longMs: 5 * 60_000,
+  /** The longest list there can be takes some seconds to judge. */
+  judgeMs: 2 * 60_000,
   /** For a place to pull in. */
   waitMs: 5 * 60_000,
   /** At most one tick in this time for growth or for somebody who asks. */
