@@ -89,6 +89,8 @@ export interface Host {
   readonly graceEndsAt: number;
   /** What its counters or its sessions said against it; only an operator's release takes it away. */
   readonly suspicions?: readonly Reason[];
+  /** When the grace of the first of them ends, whatever state the host is in. Unix milliseconds, 0 or absent: there is none. */
+  readonly suspicionGraceEndsAt?: number;
   /** The last judgement of its evidence; absent before the first. Written when it changes, not with every tick. */
   readonly appraisal?: AppraisalRecord;
   /** While it fails within a maintenance window of its group: when that window ends. Unix milliseconds, 0: none. */

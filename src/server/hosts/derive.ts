@@ -15,16 +15,18 @@ export function derivedState(host: Host, now: number, graceMs: number): Host {
   const until = host.maintenanceUntil ?? 0;
   const excused = verdict === 'drifted' && until > now;
   const reasons = [...suspicions, ...judgementReasons(host.appraisal)];
-  if (verdict === 'drifted' && !excused) return enter(host, 'drifted', reasons, now);
+  const graceEndsAt = graceEnd(host, now + graceMs);
+  const after = { ...host, suspicionGraceEndsAt: suspicions.length > 0 ? graceEndsAt : 0 };
+  if (verdict === 'drifted' && !excused) return enter(after, 'drifted', reasons, now);
   if (suspicions.length > 0 || verdict === 'suspect') {
     const why = excused ? [maintenanceReason(until), ...reasons] : reasons;
-    return { ...enter(host, 'suspect', why, now), graceEndsAt: graceEnd(host, now + graceMs) };
+    return { ...enter(after, 'suspect', why, now), graceEndsAt };
   }
   if (excused) {
     const why = [maintenanceReason(until), ...reasons];
-    return { ...enter(host, 'suspect', why, now), graceEndsAt: until };
+    return { ...enter(after, 'suspect', why, now), graceEndsAt: until };
   }
-  return enter(host, verdict, [], now);
+  return enter(after, verdict, [], now);
 }
 
 /** A record from before suspicions were kept apart has them as its reasons. */
@@ -56,8 +58,12 @@ function reasonAt({ component }: ComponentAppraisal, reason: ComponentReason | u
   return reason === undefined ? [] : [{ code: reason.code, message: `${component}: ${reason.message}` }];
 }
 
-/** A grace that runs is kept; that of a maintenance window is not a grace, and does not become one. */
+/**
+ * A grace that runs is kept, that of a suspicion for as long as there is one, whatever the evidence said meanwhile. That of a
+ * maintenance window is not a grace, and does not become one.
+ */
 function graceEnd(before: Host, fresh: number): number {
+  if (suspicionsOf(before).length > 0 && before.suspicionGraceEndsAt) return before.suspicionGraceEndsAt;
   const runs = before.state === 'suspect' && before.reasons[0]?.code !== MAINTENANCE;
   return runs ? before.graceEndsAt : fresh;
 }

@@ -1,6 +1,6 @@
 import { makeSpiffeId, type SpiffeId, type TrustDomain } from '../../spiffe/id.js';
 import { formatSelector, type Selector } from '../../spiffe/selector.js';
-import type { AppraisalRecord, Host } from '../model.js';
+import type { Host } from '../model.js';
 
 /** The node ID of a host: derived from its primary EK, never claimed. */
 export function tpmNodeId(trustDomain: TrustDomain, hostId: string): SpiffeId {
@@ -23,14 +23,14 @@ export function hostSelectors(host: Host): readonly Selector[] {
     if (ek.model !== '') add('tpm', `model:${ek.model}`);
   }
   if (host.lastQuote !== undefined) add('tpm', `firmware:${host.lastQuote.firmwareVersion}`);
-  for (const value of measured(host.appraisal)) add('measure', value);
+  for (const value of measured(host)) add('measure', value);
   for (const [key, value] of Object.entries(host.labels)) add('host', `label:${key}:${value}`);
   return [...found].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, selector]) => selector);
 }
 
-/** Only of evidence that was found good: a host that is suspect or judged by no policy has none of them. */
-function measured(appraisal: AppraisalRecord | undefined): string[] {
-  if (appraisal?.verdict !== 'trusted') return [];
+/** Only of evidence that was found good: a host that is suspect, be it as a clone, or judged by no policy has none of them. */
+function measured({ state, appraisal }: Host): string[] {
+  if (state !== 'trusted' || appraisal?.verdict !== 'trusted') return [];
   const secure = appraisal.components.some(
     ({ component, result }) => component === 'secure-boot' && result === 'pass',
   );

@@ -79,6 +79,26 @@ describe('a host follows its evidence', () => {
     assert.deepEqual([odd.state, odd.graceEndsAt], ['suspect', now + 5001]);
   });
 
+  it('the grace of a suspicion ends when it ends, whatever a host under maintenance shows meanwhile', () => {
+    const until = now + 100_000;
+    let host = transition(hostIn('trusted'), appraised('drifted', until, [reason]), now);
+    for (let at = now; at < now + 20_000; at += 1000)
+      host = transition(host, appraised(at % 2000 === 0 ? 'drifted' : 'trusted', until), at);
+    assert.deepEqual([host.state, host.graceEndsAt], ['suspect', now + 5000]);
+    assert.equal(hostRefusal(host, now + 5000)?.code, 'host_suspect');
+  });
+
+  it('nor does a drift that is over begin it anew, and only a release does', () => {
+    const odd = transition(hostIn('trusted'), appraised('trusted', 0, [reason]), now);
+    const drifted = transition(odd, appraised('drifted'), now + 3000);
+    const back = transition(drifted, appraised('trusted'), now + 4000);
+    assert.deepEqual([back.state, back.graceEndsAt], ['suspect', now + 5000]);
+    const released = transition(back, { kind: 'released', graceMs: 5000 }, now + 4500);
+    assert.equal(released.state, 'trusted');
+    const again = transition(released, appraised('trusted', 0, [reason]), now + 60_000);
+    assert.deepEqual([again.state, again.graceEndsAt], ['suspect', now + 65_000]);
+  });
+
   it('quarantine outlives good evidence; its end brings the host back to what its evidence says', () => {
     const apart = transition(hostIn('trusted'), { kind: 'quarantined', reason }, now);
     const judged = transition(apart, appraised('trusted'), now + 1);
@@ -135,6 +155,14 @@ describe('selectors of measurement', () => {
       'measure:policy:web',
       'measure:uki:Debian 12: 6.1.0-28',
     ]);
+  });
+
+  it('not for a host that is suspected of being a clone, however good its evidence is', () => {
+    const odd = transition(hostIn('trusted'), appraised('trusted', 0, [reason]), now);
+    assert.equal(odd.appraisal?.verdict, 'trusted');
+    assert.deepEqual(hostSelectors(odd).map(formatSelector), []);
+    const released = transition(odd, { kind: 'released', graceMs: 5000 }, now + 1);
+    assert.deepEqual(hostSelectors(released).map(formatSelector), ['measure:policy:web']);
   });
 
   it('and for nothing else', () => {
