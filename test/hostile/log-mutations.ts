@@ -1,11 +1,5 @@
-/** Seeded damage to logs, and what of a log a quote vouches for, told without the code under test. */
-
-import { hash } from 'node:crypto';
-import { type BootEvent, parseBootLog } from '../../src/measure/boot/boot-log.js';
-import { replayBootLog } from '../../src/measure/boot/boot-replay.js';
-import { eventType } from '../../src/measure/boot/event-types.js';
-import { parseImaBinary } from '../../src/measure/ima/ima-binary.js';
-import { parseUserspaceLog } from '../../src/measure/userspace/userspace-log.js';
+/** Seeded damage to logs. */
+import { walkBootLog, walkIma } from './log-oracle.js';
 
 export type Draw = (below: number) => number;
 
@@ -58,57 +52,39 @@ export function shuffled(records: readonly Uint8Array[], next: Draw): Buffer {
   return Buffer.concat(rows);
 }
 
-/** Registers 5 and 6 (partitions, the platform's own) are judged by no component. */
-const judgedPcrs = [0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-const checkable: ReadonlySet<number> = new Set([
-  eventType.crtmVersion,
-  eventType.separator,
-  eventType.efiVariableBoot,
-  eventType.efiAction,
-  eventType.efiVariableDriverConfig,
-  eventType.efiVariableAuthority,
-]);
-const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
+/** Types of events that mean something somewhere. */
+const types = [1, 4, 5, 6, 8, 0xd, 0x80000001, 0x80000003, 0x80000007, 0x80000010, 0x800000e0];
 
-/** Everything in a boot log that a SHA-256 quote covers: registers, and data where the type says that it was measured. */
-export function coveredByBootLog(bytes: Uint8Array): string {
-  const log = parseBootLog(bytes);
-  const values = replayBootLog(log).pcrs.get('sha256');
-  const registers = judgedPcrs.map((pcr) => hex(values?.get(pcr)));
-  // Registers do not tell in which order two of them were extended.
-  const events = log.events
-    .filter(({ pcr, type }) => type !== eventType.noAction && judgedPcrs.includes(pcr))
-    .sort((a, b) => a.pcr - b.pcr);
-  return JSON.stringify([registers, events.map(coveredByEvent)]);
+/** Another type, or another register, in front of an event: neither is covered by its digest. */
+export function relabelledBoot(bytes: Buffer, next: Draw): Buffer {
+  const { events } = walkBootLog(bytes);
+  const copy = Buffer.from(bytes);
+  const at = events[next(events.length)]?.start ?? 0;
+  if (next(4) === 0) copy.writeUInt32LE(next(16), at);
+  else copy.writeUInt32LE(types[next(types.length)] ?? 0, at + 4);
+  return copy;
 }
 
-const separator = hash('sha256', Buffer.alloc(4));
+const templates = [
+  'ima',
+  'ima-ng',
+  'ima-sig',
+  'ima-buf',
+  'ima-sigv2',
+  'ima-modsig',
+  'x',
+  'd-ng|modsig|n',
+  'd-ng|n',
+];
 
-/**
- * In PCR 7 type and data decide what an event means, but of a separator. Elsewhere the digest alone does, but data that claims to be what was
- * measured must be it.
- */
-function coveredByEvent({ pcr, type, digests, data }: BootEvent): unknown[] {
-  const measured = hex(digests.get('sha256'));
-  const lies = checkable.has(type) && hash('sha256', data) !== measured;
-  const meant = pcr === 7 && measured !== separator ? [type, hex(data)] : [lies];
-  return [pcr, measured, ...meant];
-}
-
-/** What PCR 10 covers of the first bytes of a list. */
-export function coveredByIma(bytes: Uint8Array): string {
-  const rows = [...parseImaBinary(bytes)].map(({ pcr, data, violation }) => [
-    pcr,
-    violation ? 'violation' : hex(data),
-  ]);
-  return JSON.stringify(rows);
-}
-
-/** What registers cover of the first bytes of a userspace log. */
-export function coveredByUserspace(bytes: Uint8Array): string {
-  // Registers do not tell in which order two of them were extended.
-  const events = parseUserspaceLog(bytes)
-    .events.filter(({ pcr }) => pcr !== undefined)
-    .sort((a, b) => (a.pcr ?? 0) - (b.pcr ?? 0));
-  return JSON.stringify(events.map(({ pcr, digests, text }) => [pcr, hex(digests.get('sha256')), text]));
+/** Another name of the template in front of an entry, which no digest covers either. */
+export function relabelledIma(bytes: Buffer, next: Draw): Buffer {
+  const entries = walkIma(bytes);
+  const entry = entries[next(entries.length)];
+  if (!entry) return bytes;
+  const name = Buffer.from(templates[next(templates.length)] ?? '');
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(name.length);
+  const old = entry.start + 24;
+  return Buffer.concat([bytes.subarray(0, old), size, name, bytes.subarray(old + 4 + entry.template.length)]);
 }

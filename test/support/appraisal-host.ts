@@ -56,6 +56,8 @@ export interface MadeHost {
   /** How many records and entries (boot_aggregate counts) were measured when the chip quoted; the rest came later. */
   readonly quotedRecords?: number;
   readonly quotedEntries?: number;
+  /** Locality of TPM2_Startup, or 4 where an H-CRTM came before it: how PCR 0 began. */
+  readonly startup?: number;
   /** Changes registers behind the back of the logs. */
   readonly tamper?: (pcrs: Map<number, Uint8Array>) => void;
 }
@@ -83,6 +85,7 @@ export interface MeasuredHost {
 /** Boots a host: whatever it measures is extended and written down. */
 export function measure(host: MadeHost): MeasuredHost {
   const { pcrs, extend } = registers();
+  pcrs.set(0, Buffer.from([...Buffer.alloc(31), host.startup ?? 0]));
   for (const { pcr, type, data = '', measured = data, digests } of host.boot) {
     if (type === eventType.noAction) continue;
     extend(pcr, digests?.find(([id]) => id === 0xb)?.[1] ?? bytesOf(measured));
