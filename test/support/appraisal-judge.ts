@@ -19,6 +19,11 @@ export function judge(
   return appraise(evidence, undefined, resolved({ ...allRules, ...rules }, sets));
 }
 
+/** For `judge`: a policy without these rules. */
+export function without(...names: readonly (keyof typeof allRules)[]): Partial<MeasurementPolicy> {
+  return Object.fromEntries(names.map((name) => [name, undefined]));
+}
+
 export function componentOf(
   { explanation }: Pick<Appraisal, 'explanation'>,
   name: ComponentName,

@@ -1,5 +1,5 @@
 import { compileGlob, isWild } from '../policy/glob.js';
-import type { FileReference, ReferenceSet, RuntimeRule } from '../policy/model.js';
+import type { Digest, FileReference, ReferenceSet, RuntimeRule } from '../policy/model.js';
 
 /** Where the agent's package puts what it runs. */
 export const AGENT_PREFIX = '/usr/lib/touchmark/';
@@ -7,29 +7,53 @@ export const AGENT_PREFIX = '/usr/lib/touchmark/';
 /** The agent's own files as reference sets list them. */
 export interface AgentFiles {
   /**
-   * Paths (or globs) of one reference set or of the policy itself: sets are versions of the package, and a host runs one
-   * of them. Empty: no set names any.
+   * References of one reference set or of the policy itself, by their path or glob: sets are versions of the package, and a
+   * host runs one of them, one file of each path. Empty: no set names any.
    */
-  readonly versions: readonly ReadonlySet<string>[];
-  /** The paths of references that a file at this path answers to. */
-  namesOf(path: string): readonly string[];
+  readonly versions: readonly AgentVersion[];
+  /** The references that a file of this digest at this path answers to. */
+  answeredBy(digest: Digest, path: string): readonly string[];
 }
 
+/** Each reference as digest and path: what is accepted elsewhere is not the agent. */
+export type AgentVersion = ReadonlyMap<string, readonly string[]>;
+
 export function agentFiles(sets: readonly ReferenceSet[], rule: RuntimeRule | undefined): AgentFiles {
-  const versions = [...sets.map(({ files }) => files), rule?.accept ?? []]
-    .map(agentPaths)
-    .filter(({ size }) => size > 0);
-  const names = new Set(versions.flatMap((paths) => [...paths]));
-  const globs = [...names].filter(isWild).map((name) => ({ name, matches: compileGlob(name) }));
+  const rows = [...sets.map(({ files }) => files), rule?.accept ?? []].map(ownOf);
+  const matchers = new Map(rows.flat().map(({ path }) => [path, matcherOf(path)]));
+  const byDigest = grouped(rows.flat(), ({ digest }) => digest);
   return {
-    versions,
-    namesOf: (path) => [
-      ...(names.has(path) ? [path] : []),
-      ...globs.filter(({ matches }) => matches(path)).map(({ name }) => name),
-    ],
+    versions: rows.filter(({ length }) => length > 0).map(versionOf),
+    answeredBy: (digest, path) =>
+      (byDigest.get(digest) ?? []).filter((one) => matchers.get(one.path)?.(path)).map(keyOf),
   };
 }
 
-function agentPaths(files: readonly FileReference[]): Set<string> {
-  return new Set(files.map(({ path }) => path).filter((path) => path.startsWith(AGENT_PREFIX)));
+function ownOf(files: readonly FileReference[]): FileReference[] {
+  return files.filter(({ path }) => path.startsWith(AGENT_PREFIX));
+}
+
+function versionOf(files: readonly FileReference[]): AgentVersion {
+  return new Map([...grouped(files, ({ path }) => path)].map(([path, rows]) => [path, rows.map(keyOf)]));
+}
+
+function grouped(
+  files: readonly FileReference[],
+  by: (file: FileReference) => string,
+): Map<string, FileReference[]> {
+  const groups = new Map<string, FileReference[]>();
+  for (const file of files) {
+    const known = groups.get(by(file));
+    if (known) known.push(file);
+    else groups.set(by(file), [file]);
+  }
+  return groups;
+}
+
+function matcherOf(path: string): (text: string) => boolean {
+  return isWild(path) ? compileGlob(path) : (text) => text === path;
+}
+
+function keyOf({ digest, path }: FileReference): string {
+  return `${digest} ${path}`;
 }

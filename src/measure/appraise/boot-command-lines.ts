@@ -5,6 +5,7 @@ import type { Digest } from '../policy/model.js';
 import { KERNEL_PCR } from '../uki/pcr11.js';
 import type { SeenEvent, SeenEvents } from './boot-events.js';
 import type { StartedUkis } from './boot-ukis.js';
+import { isReadable } from './command-line-lookup.js';
 import { commandLine } from './command-lines.js';
 import type { Compiled } from './compile.js';
 import { digestText, withoutNuls } from './digest-text.js';
@@ -14,7 +15,7 @@ import { sectionDigests, sectionNameDigest } from './uki-lookup.js';
 /** Where each event is a command line or is not. */
 export interface BootCommandLines {
   readonly lines: readonly CommandLine[];
-  /** Whether the digest proves that this event is a command line, whatever its type says. */
+  /** Whether the digest proves that this event is a command line and nothing else, whatever its type says. */
   isProven(event: BootEvent): boolean;
 }
 
@@ -36,7 +37,7 @@ export function bootCommandLines(
   bank: HashName,
 ): BootCommandLines {
   const texts = [...events(8).flatMap(grubLine), ...[8, 12].flatMap((pcr) => events(pcr).flatMap(stubLine))];
-  const embedded = ukiLine(events, compiled, ukis, bank);
+  const embedded = ukiLines(events, compiled, ukis, bank);
   const shown = [...embedded, ...texts].flatMap(({ text }) => (text === undefined ? [] : [text]));
   const known = knownLoadOptions(bank, [
     ...compiled.commandLines.known,
@@ -46,7 +47,9 @@ export function bootCommandLines(
   ]);
   const kernel = events(9).flatMap((seen) => kernelLine(seen, known));
   const found = bounded([...texts, ...embedded, ...kernel]);
-  const proven = new Set(found.filter(({ text }) => text !== undefined).map(({ seen }) => seen.event));
+  // Any bytes are some text in UTF-16; what is readable as one is no code that anything would load.
+  const readable = found.filter(({ text }) => text !== undefined && isReadable(text));
+  const proven = new Set(readable.map(({ seen }) => seen.event));
   const lines = found.map(({ source, seen, text }) => {
     const byDigest = found.length < MAX_LINES && compiled.bootChain.has(seen.digest);
     return commandLine({ source, pcr: seen.event.pcr, event: seen.event.index }, text, byDigest, compiled);
@@ -92,36 +95,48 @@ function stubLine(seen: SeenEvent): Found[] {
   return [{ source: 'stub', seen, text }];
 }
 
-/** The content after the name `.cmdline` in PCR 11. */
-function ukiLine(events: SeenEvents, compiled: Compiled, { measured }: StartedUkis, bank: HashName): Found[] {
+/** The content after each name `.cmdline` in PCR 11: an image may have started another one. */
+function ukiLines(
+  events: SeenEvents,
+  compiled: Compiled,
+  { measured }: StartedUkis,
+  bank: HashName,
+): Found[] {
+  const name = sectionNameDigest(bank, '.cmdline');
   const sections = events(KERNEL_PCR);
-  const at = sections.findIndex(({ digest: value }) => value === sectionNameDigest(bank, '.cmdline'));
-  const seen = at < 0 ? undefined : sections[at + 1];
-  if (!seen) return [];
   const [uki] = measured;
-  const own = uki && sectionDigests(uki, '.cmdline').includes(seen.digest);
-  const text = own ? uki.commandLine : textOfSection(compiled.commandLines.known, bank, seen.digest);
-  return [{ source: 'uki', seen, text }];
+  const contents = sections.filter((_, index) => sections[index - 1]?.digest === name);
+  const known = knownSections(bank, contents.length === 0 ? [] : compiled.commandLines.known);
+  return contents.map((seen) => {
+    const own = uki && sectionDigests(uki, '.cmdline').includes(seen.digest);
+    return { source: 'uki', seen, text: own ? uki.commandLine : known.get(seen.digest) };
+  });
 }
 
-function textOfSection(known: readonly string[], bank: HashName, value: Digest): string | undefined {
-  return known.find((line) =>
-    ['', '\n', '\0', '\n\0'].some((end) => digestText(bank, digest(bank, Buffer.from(line + end))) === value),
-  );
+type KnownTexts = ReadonlyMap<Digest, string>;
+
+function knownSections(bank: HashName, lines: readonly string[]): KnownTexts {
+  return knownTexts(bank, lines, ['', '\n', '\0', '\n\0'], 'utf8');
 }
 
 /** UTF-16 with its NUL, as the firmware hands it over; some loaders leave the NUL out. */
-function knownLoadOptions(bank: HashName, lines: readonly string[]): ReadonlyMap<Digest, string> {
-  const digests = new Map<Digest, string>();
-  for (const line of lines) {
-    for (const end of ['\0', '', '\n\0']) {
-      digests.set(digestText(bank, digest(bank, Buffer.from(line + end, 'utf16le'))), line);
-    }
-  }
-  return digests;
+function knownLoadOptions(bank: HashName, lines: readonly string[]): KnownTexts {
+  return knownTexts(bank, lines, ['\0', '', '\n\0'], 'utf16le');
 }
 
-function kernelLine(seen: SeenEvent, known: ReadonlyMap<Digest, string>): Found[] {
+function knownTexts(
+  bank: HashName,
+  lines: readonly string[],
+  ends: readonly string[],
+  encoding: 'utf8' | 'utf16le',
+): KnownTexts {
+  const texts = lines.flatMap((line) => ends.map((end) => [line, line + end] as const));
+  return new Map(
+    texts.map(([line, text]) => [digestText(bank, digest(bank, Buffer.from(text, encoding))), line]),
+  );
+}
+
+function kernelLine(seen: SeenEvent, known: KnownTexts): Found[] {
   const text = known.get(seen.digest);
   if (text !== undefined) return [{ source: 'kernel', seen, text }];
   const { type, data } = seen.event;

@@ -14,6 +14,7 @@ import { judgeFirmware } from './judge-firmware.js';
 import { judgeSecureBoot } from './judge-secure-boot.js';
 import { type BootFacts, noBootLog } from './state.js';
 import type { Tally } from './tally.js';
+import { type UncertainEvents, uncertainEvents } from './uncertain-events.js';
 
 /**
  * Reads and replays a boot log in the quoted bank, and judges its events. Nothing of it counts before a quote holds the
@@ -31,7 +32,7 @@ export function bootFacts(bytes: Uint8Array, bank: HashName, compiled: Compiled 
     const { values: pcrs, gaps } = replayed;
     const events = seenEvents(log.events, bank);
     const counts = new Map([...pcrs.keys()].map((pcr) => [pcr, events(pcr).length]));
-    return { ...named, pcrs, gaps: new Set(gaps.keys()), events: counts, ...judged(events, bank, compiled) };
+    return { ...judged(events, bank, compiled), ...named, pcrs, gaps: new Set(gaps.keys()), events: counts };
   } catch (error) {
     if (!(error instanceof TouchmarkError)) throw error;
     return { ...noBootLog, ...named, problem: { code: 'boot_log_unreadable', message: error.message } };
@@ -42,8 +43,8 @@ function judged(
   events: SeenEvents,
   bank: HashName,
   compiled: Compiled | undefined,
-): Pick<BootFacts, 'judged' | 'commandLines' | 'ukis'> {
-  if (!compiled) return { judged: {}, commandLines: [], ukis: [] };
+): Pick<BootFacts, 'judged' | 'commandLines' | 'ukis' | keyof UncertainEvents> {
+  if (!compiled) return noBootLog;
   const { firmware, firmwareConfig, secureBoot, bootChain, commandLine } = compiled.policy;
   const ukis = startedUkis(events, compiled, bank);
   const lines = bootCommandLines(events, compiled, ukis, bank);
@@ -55,7 +56,8 @@ function judged(
   }
   if (secureBoot) tallies['secure-boot'] = judgeSecureBoot(events, compiled, secureBoot, bank);
   if (bootChain) tallies['boot-chain'] = judgeBootChain(context);
-  if (commandLine) tallies['command-line'] = judgeBootCommandLines(context);
+  if (commandLine) tallies['command-line'] = judgeBootCommandLines(lines, compiled);
   const labels = ukis.measured.map(({ label }) => label).filter((label) => label !== '');
-  return { judged: tallies, commandLines: lines.lines, ukis: [...new Set(labels)] };
+  const started = { ukis: [...new Set(labels)], commandLines: lines.lines };
+  return { judged: tallies, ...started, ...uncertainEvents(context) };
 }

@@ -12,8 +12,12 @@ export interface CommandLineLookup {
   forbidden(text: string): readonly string[];
 }
 
-/** Longer than any kernel takes. */
-const MAX_LINE = 16 * 1024;
+/** The kernel cuts off what is longer, and with it perhaps the word that was required. */
+const MAX_LINE = 2047;
+/** What everybody reads alike: the kernel ends a line at NUL and line feed, and takes the byte a0 for a space. */
+const readable = /^[\x20-\x7e]*$/;
+/** The kernel leaves these within words, systemd takes them away. */
+const ambiguous = /["'\\]/;
 
 /** Undefined: any number of words. */
 type Pattern = readonly (Matches | undefined)[];
@@ -26,18 +30,20 @@ export function commandLineLookup(
     ...commandLines,
     ...ukis.map(({ commandLine }) => commandLine).filter((line) => line !== ''),
   ]);
-  const exact = new Set(lines.map((line) => line.trim()));
+  const exact = new Set(lines.map((line) => trimmed(withoutEnd(line))));
   const globs = (rule?.accept ?? []).map(linePattern);
   const require = (rule?.require ?? []).map((word) => ({ word, matches: compileWordGlob(named(word)) }));
   const forbid = (rule?.forbid ?? []).map((word) => compileWordGlob(named(word)));
   return {
     known: [...exact],
     accepts: (line) => {
-      if (line.length > MAX_LINE) return false;
+      const whole = withoutEnd(line);
+      if (whole.length > MAX_LINE || !isReadable(whole)) return false;
       // GRUB measures the line without this, and hands it over with it.
-      return [line, line.replace(/^BOOT_IMAGE=/, '')].some((text) => {
-        if (exact.has(text.trim())) return true;
+      return [whole, whole.replace(/^BOOT_IMAGE=/, '')].some((text) => {
+        if (exact.has(trimmed(text))) return true;
         const words = wordsOf(text);
+        if (words.some((word) => ambiguous.test(word))) return false;
         return globs.some((pattern) => matchesWords(pattern, words));
       });
     },
@@ -49,20 +55,46 @@ export function commandLineLookup(
   };
 }
 
-/** Words as the kernel splits them: at white space outside of double quotes, which are taken away. */
+/** Whether a text is all printable ASCII. */
+export function isReadable(text: string): boolean {
+  return readable.test(text);
+}
+
+/** A line as it is before the line feed that images and loaders leave at its end. */
+function withoutEnd(line: string): string {
+  return line.replace(/\n$/, '');
+}
+
+function trimmed(line: string): string {
+  return line.replace(/^ +/, '').replace(/ +$/, '');
+}
+
+/** Words as the kernel splits them (`next_arg`): at white space outside of double quotes. */
 export function wordsOf(line: string): string[] {
   const words: string[] = [];
-  let word = '';
+  let start = 0;
   let quoted = false;
-  for (const char of line) {
+  const take = (end: number) => {
+    const word = unquoted(line.slice(start, end));
+    if (word !== '') words.push(word);
+    start = end + 1;
+  };
+  for (let at = 0; at < line.length; at++) {
+    const char = line[at] ?? '';
     if (char === '"') quoted = !quoted;
-    else if (quoted || !/\s/.test(char)) word += char;
-    else if (word !== '') {
-      words.push(word);
-      word = '';
-    }
+    else if (!quoted && /\s/.test(char)) take(at);
   }
-  return word === '' ? words : [...words, word];
+  take(line.length);
+  return words;
+}
+
+/** Only quotes around a whole word or its value are taken away. */
+function unquoted(word: string): string {
+  const text = word.replace(/^"/, '');
+  const value = text.indexOf('=', 1) + 1;
+  const ofValue = value > 0 && text[value] === '"';
+  const cut = ofValue || text !== word ? text.replace(/"$/, '') : text;
+  return ofValue ? cut.slice(0, value) + cut.slice(value + 1) : cut;
 }
 
 /** What follows `--` is for the first process, and sets nothing in the kernel. */

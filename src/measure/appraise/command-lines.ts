@@ -1,8 +1,12 @@
+import type { RuntimeRule } from '../policy/model.js';
 import { kernelWords } from './command-line-lookup.js';
 import type { Compiled } from './compile.js';
 import { quoted } from './digest-text.js';
 import type { CommandLine } from './state.js';
 import { counting, type Tally } from './tally.js';
+
+/** Of the rules that a kernel has by itself, these measure a file of rules when it is loaded. */
+const measuresPolicies = /^ima_policy=(.*[ |])?tcb([ |]|$)/;
 
 /**
  * What the policy says of one line, once and for all.
@@ -17,9 +21,16 @@ export function commandLine(
   if (text === undefined || !compiled)
     return { ...place, text, accepted: byDigest, lacks: [], setsRules: false };
   const accepted = compiled.commandLines.accepts(text);
-  const words = compiled.policy.runtime?.rules.commandLine ?? [];
-  const setsRules = accepted && words.length > 0 && kernelWords(text).some((word) => words.includes(word));
+  const setsRules = accepted && hasRules(kernelWords(text), compiled.policy.runtime);
   return { ...place, text, accepted, lacks: compiled.commandLines.missing(text), setsRules };
+}
+
+/** The words that the policy names; and where it names files of rules, the word by which the kernel measures these. */
+function hasRules(words: readonly string[], runtime: RuntimeRule | undefined): boolean {
+  const { policies = [], commandLine = [] } = runtime?.rules ?? {};
+  if (policies.length + commandLine.length === 0) return false;
+  const named = commandLine.length === 0 || words.some((word) => commandLine.includes(word));
+  return named && (policies.length === 0 || words.some((word) => measuresPolicies.test(word)));
 }
 
 /** From the one that a running kernel has for certain to those that may have been replaced on the way. */

@@ -50,6 +50,9 @@ export function compareLogs(
   return {
     ...{ bank, values, registers, boot, ima: kernel.facts },
     userspace: match?.whole ? confirmUserspace(part, match.prefix, compiled, bank) : known,
+    foreign: part.foreign,
+    userspaceRecords: part.before.events + part.log.steps.length,
+    imaEntries: kernel.entries,
     silentPhases: match?.whole === true && isSilent(part, match.prefix),
     problems: {
       ...(kernel.problem && { ima: kernel.problem }),

@@ -1,11 +1,14 @@
 import { type ComponentName, componentNames } from '../policy/model.js';
 import { judgeEffectiveLines } from './command-lines.js';
 import type { ComponentAppraisal, ComponentResult } from './contract.js';
+import { linePcrs, linesHiddenFrom } from './hidden-lines.js';
 import { judgeLine } from './judge-command-line.js';
-import { judgeBootAggregate, judgeRuntime } from './judge-runtime.js';
+import { judgeKexec } from './judge-kernel.js';
+import { judgeRuntime } from './judge-runtime.js';
 import { registersTally, type Shown } from './shown.js';
 import type { BootFacts } from './state.js';
-import { counting, emptyTally, MAX_REASONS, severities, type Tally, together } from './tally.js';
+import { isAsStrict } from './strictness.js';
+import { allOf, counting, emptyTally, MAX_REASONS, severities, type Tally } from './tally.js';
 
 /** Where a policy has the rule of a component. */
 export const ruleNames = {
@@ -24,7 +27,7 @@ const bootPcrs = {
   'firmware-config': [1, 3],
   'secure-boot': [7],
   'boot-chain': [4, 8, 9, 11, 12, 13, 14],
-  'command-line': [8, 9, 11, 12],
+  'command-line': linePcrs,
 } as const;
 
 /** Every component that the policy has a rule for, in the order in which they come to run. */
@@ -38,18 +41,14 @@ export function appraiseComponents(shown: Shown): ComponentAppraisal[] {
 function tallyOf(name: ComponentName, shown: Shown): Tally {
   if (name === 'runtime') return judgeRuntime(shown);
   if (name === 'userspace') return userspaceTally(shown);
-  const tally = together(registersTally(shown, bootPcrs[name]), bootTally(shown.boot, name));
-  if (name === 'command-line') return together(tally, linesTally(shown));
-  return name === 'boot-chain' ? together(tally, kernelTally(shown)) : tally;
+  const tally = allOf(registersTally(shown, bootPcrs[name]), bootTally(shown.boot, name));
+  if (name === 'command-line') return allOf(tally, linesTally(shown));
+  return name === 'boot-chain' ? allOf(tally, judgeKexec(shown), movedTally(shown)) : tally;
 }
 
-/** What the IMA list says of the kernel that runs now. */
-function kernelTally(shown: Shown): Tally {
-  const { ima, compiled } = shown;
-  if (ima.entries === 0) return emptyTally;
-  const tally = counting();
-  judgeBootAggregate(shown, tally);
-  return compiled.policy.bootChain?.kexec === true ? tally.done() : together(tally.done(), ima.kexec);
+/** Records of user space that may be events of the boot, unless their own rule fails them as strictly. */
+function movedTally({ userspace, compiled: { policy } }: Shown): Tally {
+  return isAsStrict(policy.userspace, policy.bootChain) ? emptyTally : userspace.moved;
 }
 
 function bootTally({ problem, judged }: BootFacts, name: ComponentName): Tally {
@@ -59,14 +58,23 @@ function bootTally({ problem, judged }: BootFacts, name: ComponentName): Tally {
   return tally.done();
 }
 
-function linesTally({ boot, ima, compiled }: Shown): Tally {
+function linesTally(shown: Shown): Tally {
+  const { boot, ima, compiled } = shown;
+  const { commandLine } = compiled.policy;
   const tally = counting();
   for (const line of ima.commandLines) judgeLine(tally, line, compiled);
-  return together(tally.done(), judgeEffectiveLines([...boot.commandLines, ...ima.commandLines]));
+  if (ima.lineless > 0) {
+    const message = `entry ${ima.lineless} of the IMA list is of a kernel that kexec started without a measured command line`;
+    const place = { log: 'ima-list', event: ima.lineless } as const;
+    tally.add('unknown', () => ({ code: 'command_line_missing', message, ...place }));
+  }
+  const lines = judgeEffectiveLines([...boot.commandLines, ...ima.commandLines]);
+  return allOf(tally.done(), lines, commandLine ? linesHiddenFrom(commandLine, shown) : emptyTally);
 }
 
 function userspaceTally(shown: Shown): Tally {
-  const { userspace, silentPhases, problems } = shown;
+  const { userspace, silentPhases, problems, boot, compiled } = shown;
+  const { bootChain, userspace: rule } = compiled.policy;
   const pcrs = new Set([11, 15, ...userspace.pcrs.keys()]);
   const tally = counting(userspace.judged);
   if (problems.userspace) {
@@ -78,7 +86,8 @@ function userspaceTally(shown: Shown): Tally {
     const message = 'user space measured nothing';
     tally.add('unknown', () => ({ code: 'nothing_measured', message, log: 'userspace-log' }));
   }
-  return together(registersTally(shown, [...pcrs]), tally.done());
+  const moved = isAsStrict(bootChain, rule) ? emptyTally : boot.uncertainRecords;
+  return allOf(registersTally(shown, [...pcrs]), tally.done(), moved);
 }
 
 function appraisalOf(component: ComponentName, tally: Tally): ComponentAppraisal {

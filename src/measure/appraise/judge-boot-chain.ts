@@ -1,11 +1,12 @@
 import { digest, type HashName } from '../../tpm/algorithms.js';
-import type { CommandLineRule, Digest } from '../policy/model.js';
+import type { Digest, MeasurementPolicy } from '../policy/model.js';
 import { KERNEL_PCR } from '../uki/pcr11.js';
 import type { BootCommandLines } from './boot-command-lines.js';
 import { addBoot, refusedForItsData, type SeenEvent, type SeenEvents, separators } from './boot-events.js';
 import type { StartedUkis } from './boot-ukis.js';
 import type { Compiled } from './compile.js';
 import { digestText } from './digest-text.js';
+import { isAsStrict } from './strictness.js';
 import { type Counting, counting, type Tally } from './tally.js';
 import { sectionNameDigest } from './uki-lookup.js';
 
@@ -22,8 +23,11 @@ const actions = [
   'Calling EFI Application from Boot Option',
   'Returning from EFI Application from Boot Option',
 ];
-/** Loaders and kernels measure here. PCR 5 holds partitions, which are changed in good faith. */
-const loaderPcrs = [8, 9, 12, 13, 14];
+/**
+ * Loaders and kernels measure here; PCR 15 is user space's, but whatever the log of the boot tells of it is judged too.
+ * PCR 5 holds partitions, which are changed in good faith.
+ */
+const loaderPcrs = [8, 9, 12, 13, 14, 15];
 
 /** Judges what was started, from PCR 4 to the kernel, by digests alone: paths in events are not measured. */
 export function judgeBootChain(context: BootChainContext): Tally {
@@ -31,7 +35,8 @@ export function judgeBootChain(context: BootChainContext): Tally {
   judgeImages(context, tally);
   for (const seen of loaderPcrs.flatMap((pcr) => context.events(pcr))) {
     tally.check();
-    if (!refusedForItsData(tally, seen) && !isKnownEvent(seen, context)) {
+    if (refusedForItsData(tally, seen) || isNamed(seen, context)) continue;
+    if (!isLeftToCommandLine(seen, context.lines, context.compiled.policy)) {
       addBoot(tally, 'fail', 'boot_event_unknown', seen, 'measures what no reference names');
     }
   }
@@ -69,24 +74,24 @@ function judgeImages({ events, compiled, bank }: BootChainContext, tally: Counti
   tally.add('unknown', () => ({ code: 'nothing_measured', message, log: 'boot-log', pcr: 4 }));
 }
 
-function isKnownEvent(seen: SeenEvent, { compiled, ukis, lines }: BootChainContext): boolean {
-  if (compiled.bootChain.has(seen.digest)) return true;
+/** Whether references name what an event of a loader or kernel measures. */
+export function isNamed({ digest: value, event }: SeenEvent, { compiled, ukis }: BootChainContext): boolean {
+  if (compiled.bootChain.has(value)) return true;
   // The kernel's stub measures the initrd that the image handed it.
-  if (seen.event.pcr === 9 && ukis.initrds.has(seen.digest)) return true;
-  return isLeftToCommandLine(seen, lines, compiled.policy.commandLine);
+  return event.pcr === 9 && ukis.initrds.has(value);
 }
 
 /**
- * A command line is for the component of that name. Without a rule for it, one in PCR 8 is not left out: what GRUB measures
- * does not tell a line from a command.
+ * A command line is for the component of that name. Where its rule is none or less strict, only what can be nothing else is left
+ * to it: not what merely claims to be a line, and nothing in PCR 8, for what GRUB measures does not tell a line from a command.
  */
 function isLeftToCommandLine(
   { event }: SeenEvent,
   lines: BootCommandLines,
-  rule: CommandLineRule | undefined,
+  { commandLine, bootChain }: Pick<MeasurementPolicy, 'commandLine' | 'bootChain'>,
 ): boolean {
-  const own = lines.lines.some((line) => line.event === event.index);
-  return own && (rule !== undefined || (event.pcr !== 8 && lines.isProven(event)));
+  if (!lines.lines.some((line) => line.event === event.index)) return false;
+  return isAsStrict(commandLine, bootChain) || (event.pcr !== 8 && lines.isProven(event));
 }
 
 /** PCR 11 holds the sections of one image that was started, or digests that are accepted one by one. */

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { ImaEntry } from '../ima/ima-entry.js';
-import { fieldsOf, type ImaFileDigest } from '../ima/ima-template.js';
+import { type ImaFileDigest, isJudgeable } from '../ima/ima-template.js';
 import { AGENT_PREFIX } from './agent-files.js';
 import type { Compiled } from './compile.js';
 import { digestText, latin1, withoutNuls } from './digest-text.js';
@@ -10,19 +10,19 @@ import type { ReasonCode } from './reasons.js';
 export interface EntryVerdict {
   /** Why it is not accepted; empty: it is. */
   readonly code: ReasonCode | '';
-  readonly kind: 'file' | 'aggregate' | 'kexec' | 'buffer';
+  readonly kind: 'file' | 'aggregate' | 'kexec' | 'buffer' | 'obscured';
   /** Whether a glob of the policy leaves it unjudged. */
   readonly excluded: boolean;
-  /** Whether it measured accepted IMA rules. */
+  /** Whether it measured accepted IMA rules where systemd loads them from. */
   readonly rules: boolean;
-  /** Paths of references of the agent's files that it answers to. */
+  /** References to the agent's files that it answers to. */
   readonly agent: readonly string[];
   /** Why it could not be read, or the command line given to kexec. */
-  readonly text: string;
+  readonly text?: string;
 }
 
 /** Where systemd takes IMA rules from: whatever else accepts the file, its content must be named as rules. */
-const IMA_POLICY_PATH = '/etc/ima/ima-policy';
+export const IMA_POLICY_PATH = '/etc/ima/ima-policy';
 const AGGREGATE = 'boot_aggregate';
 const KEXEC = 'kexec-cmdline';
 
@@ -32,7 +32,6 @@ const accepted: EntryVerdict = {
   excluded: false,
   rules: false,
   agent: [],
-  text: '',
 };
 const excluded: EntryVerdict = { ...accepted, excluded: true };
 const rulesFile: EntryVerdict = { ...accepted, rules: true };
@@ -41,35 +40,48 @@ const acceptedBuffer: EntryVerdict = { ...accepted, kind: 'buffer' };
 
 /** Judges an entry whose data the kernel extended; a violation is none, nothing vouches for its data. */
 export function judgeImaEntry(entry: ImaEntry, compiled: Compiled | undefined): EntryVerdict {
-  const { fileDigest, path, problem, buffer } = entry;
-  if (problem !== undefined || !fileDigest || !path) {
-    if (!fieldsOf(entry.template)) return refused('ima_template_unknown', 'file', entry.template);
-    return refused('ima_entry_malformed', 'file', problem ?? 'it has no digest or no path');
+  const { template, fileDigest, path, problem, buffer } = entry;
+  if (!isJudgeable(template)) return refused('ima_template_unknown', 'obscured', template);
+  if (problem !== undefined || !fileDigest || !path?.bytes.length) {
+    return refused('ima_entry_malformed', 'obscured', problem ?? 'it has no digest or no path');
   }
   const name = path.text;
-  if (buffer) return judgeBuffer(buffer, fileDigest, name, compiled);
+  // Under any template: the name is measured, the template is not.
   if (name === AGGREGATE) return aggregate;
+  if (name === KEXEC) return judgeKexecLine(buffer, fileDigest);
+  if (buffer) return judgeBuffer(buffer, fileDigest, name, compiled);
   return compiled?.policy.runtime ? judgeFile(entry, fileDigest, name, compiled) : accepted;
 }
 
 function judgeFile(entry: ImaEntry, file: ImaFileDigest, path: string, compiled: Compiled): EntryVerdict {
-  const { files, policy, imaPolicies, signers, agent } = compiled;
-  if (imaPolicies.size > 0) {
-    if (imaPolicies.has(digestName(file))) return rulesFile;
-    if (path === IMA_POLICY_PATH) return refused('ima_policy_unknown');
-  }
+  const { files, policy, signers, agent } = compiled;
+  if (path === IMA_POLICY_PATH) return judgeRulesFile(file, compiled);
   const own = policy.runtime?.agentMeasured === true && path.startsWith(AGENT_PREFIX);
-  if (files.accepts(file, path)) return own ? { ...accepted, agent: agent.namesOf(path) } : accepted;
+  if (files.accepts(file, path))
+    return own ? { ...accepted, agent: agent.answeredBy(digestName(file), path) } : accepted;
   // Neither a signature nor an exclusion takes the place of the agent's own digests.
   if (!own) {
     if (policy.runtime?.signed && entry.signature && signers.hasSigned(file, entry.signature))
       return accepted;
-    if (files.excludes(path)) return excluded;
+    if (!isKeyring(path) && files.excludes(path)) return excluded;
   }
   return refused(files.knowsPath(path) ? 'file_modified' : 'file_unknown');
 }
 
-/** `ima-buf`: keys that were loaded, command lines given to kexec, critical data. */
+/** What is loaded there takes the place of the rules before it, so that neither a signature nor an exclusion accepts it. */
+function judgeRulesFile(file: ImaFileDigest, { files, imaPolicies }: Compiled): EntryVerdict {
+  if (imaPolicies.has(digestName(file))) return rulesFile;
+  const asFile = imaPolicies.size === 0 && files.accepts(file, IMA_POLICY_PATH);
+  return asFile ? accepted : refused('ima_policy_unknown');
+}
+
+function judgeKexecLine(buffer: Uint8Array | undefined, digest: ImaFileDigest): EntryVerdict {
+  const kexec: EntryVerdict = { ...accepted, kind: 'kexec' };
+  if (!buffer || !isHashOf(digest, buffer)) return { ...kexec, code: 'ima_entry_forged' };
+  return { ...kexec, text: withoutNuls(Buffer.from(buffer).toString('utf8')) };
+}
+
+/** `ima-buf`: keys that were loaded, critical data. */
 function judgeBuffer(
   buffer: Uint8Array,
   digest: ImaFileDigest,
@@ -77,18 +89,19 @@ function judgeBuffer(
   compiled: Compiled | undefined,
 ): EntryVerdict {
   if (!isHashOf(digest, buffer)) return refused('ima_entry_forged', 'buffer');
-  if (name === KEXEC) {
-    return { ...accepted, kind: 'kexec', text: withoutNuls(Buffer.from(buffer).toString('utf8')) };
-  }
   if (!compiled?.policy.runtime) return acceptedBuffer;
   const { files, signers } = compiled;
   if (files.accepts(digest, name) || signers.isSigner(buffer)) return acceptedBuffer;
-  if (name.startsWith('.')) return refused('ima_key_unknown', 'buffer');
+  if (isKeyring(name)) return refused('ima_key_unknown', 'buffer');
   return files.excludes(name) ? { ...excluded, kind: 'buffer' } : refused('ima_buffer_unknown', 'buffer');
 }
 
-function refused(code: ReasonCode, kind: EntryVerdict['kind'] = 'file', text = ''): EntryVerdict {
-  return { ...accepted, code, kind, text };
+function isKeyring(name: string): boolean {
+  return name.startsWith('.');
+}
+
+function refused(code: ReasonCode, kind: EntryVerdict['kind'] = 'file', text?: string): EntryVerdict {
+  return { ...accepted, code, kind, ...(text === undefined ? {} : { text }) };
 }
 
 /** Hashes that node does not have are left open: the data itself is what is measured. */

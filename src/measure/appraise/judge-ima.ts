@@ -22,10 +22,13 @@ interface Judging {
   readonly compiled: Compiled | undefined;
   readonly tally: Counting;
   readonly kexec: Counting;
+  readonly obscured: Counting;
   readonly measured: PieceBuilder;
   readonly lines: CommandLine[];
   readonly agentFiles: Set<string>;
   aggregate: string;
+  lineAhead: boolean;
+  lineless: number;
   rulesAt: number;
   excluded: number;
   violations: number;
@@ -36,16 +39,17 @@ const MAX_LINES = 16;
 const MAX_LINE = 16 * 1024;
 
 export function imaJudging(before: ImaFacts, compiled: Compiled | undefined): ImaJudging {
-  const { aggregate, rulesAt, excluded, violations } = before;
+  const { aggregate, lineAhead, lineless, rulesAt, excluded, violations } = before;
   const now: Judging = {
     before,
     compiled,
     tally: counting(before.judged),
     kexec: counting(before.kexec),
+    obscured: counting(before.obscured),
     measured: pieceBuilder(),
     lines: [],
     agentFiles: new Set(),
-    ...{ aggregate, rulesAt, excluded, violations },
+    ...{ aggregate, lineAhead, lineless, rulesAt, excluded, violations },
   };
   return { entry: (record) => judgeRecord(now, record), done: (end) => facts(now, end) };
 }
@@ -54,7 +58,7 @@ function facts(
   now: Judging,
   { bytes, entries, value }: Pick<ImaFacts, 'bytes' | 'entries' | 'value'>,
 ): ImaFacts {
-  const { before, aggregate, rulesAt, excluded, violations } = now;
+  const { before, aggregate, lineAhead, lineless, rulesAt, excluded, violations } = now;
   const grown = now.agentFiles.size > 0;
   return {
     bytes,
@@ -62,8 +66,9 @@ function facts(
     value,
     judged: now.tally.done(),
     kexec: now.kexec.done(),
+    obscured: now.obscured.done(),
     commandLines: now.lines.length === 0 ? before.commandLines : [...before.commandLines, ...now.lines],
-    ...{ aggregate, rulesAt, excluded, violations },
+    ...{ aggregate, lineAhead, lineless, rulesAt, excluded, violations },
     agentFiles: grown ? new Set([...before.agentFiles, ...now.agentFiles]) : before.agentFiles,
     measured: withPieces(before.measured, now.measured.done()),
   };
@@ -99,6 +104,7 @@ function judgeMeasured(now: Judging, record: ImaRecord, entry: ImaEntry, verdict
   const { kind, code } = verdict;
   if (event === 1 && kind !== 'aggregate') {
     add(now, record, 'fail', 'boot_aggregate_missing', () => 'is the first one and not boot_aggregate');
+    addObscured(now, event, 'is the first one and not boot_aggregate');
   }
   if (kind === 'aggregate') judgeAggregate(now, event, entry);
   else if (kind === 'kexec') judgeKexec(now, event, verdict);
@@ -108,7 +114,9 @@ function judgeMeasured(now: Judging, record: ImaRecord, entry: ImaEntry, verdict
   for (const name of verdict.agent) if (!now.before.agentFiles.has(name)) now.agentFiles.add(name);
   if (code === '') return;
   const value = entry.fileDigest ? digestName(entry.fileDigest) : undefined;
-  add(now, record, 'fail', code, () => describe(code, quoted(entry.path?.text ?? ''), verdict.text), value);
+  const what = () => describe(code, quoted(entry.path?.text ?? ''), verdict.text);
+  add(now, record, 'fail', code, what, value);
+  if (kind === 'obscured') addObscured(now, event, what());
 }
 
 /** What is no path (`memfd:x`) is of no file that could be found again. */
@@ -118,15 +126,22 @@ function isPath({ path }: ImaEntry): boolean {
 
 function judgeAggregate(now: Judging, event: number, { fileDigest }: ImaEntry): void {
   const digest = fileDigest ? digestName(fileDigest) : '';
-  if (event === 1) now.aggregate = digest;
-  else addKexec(now, event, 'is a second boot_aggregate: another kernel was started by kexec', digest);
+  if (event === 1) {
+    now.aggregate = digest;
+    return;
+  }
+  addKexec(now, event, 'is a second boot_aggregate: another kernel was started by kexec', digest);
+  if (!now.lineAhead && now.lineless === 0) now.lineless = event;
+  now.lineAhead = false;
 }
 
 function judgeKexec(now: Judging, event: number, { text }: EntryVerdict): void {
-  addKexec(now, event, `is the command line of a kernel for kexec: ${quoted(text)}`, text);
+  const said = text === undefined ? 'that cannot be read' : quoted(text);
+  addKexec(now, event, `is the command line of a kernel for kexec: ${said}`, text ?? '');
+  now.lineAhead = true;
   const kept = now.before.commandLines.length + now.lines.length;
   if (kept >= MAX_LINES) return;
-  const whole = kept < MAX_LINES - 1 && text.length <= MAX_LINE;
+  const whole = kept < MAX_LINES - 1 && text !== undefined && text.length <= MAX_LINE;
   const place = { source: 'kexec', pcr: IMA_PCR, event } as const;
   now.lines.push(commandLine(place, whole ? text : undefined, false, now.compiled));
 }
@@ -137,11 +152,19 @@ function addKexec(now: Judging, event: number, what: string, value: string): voi
   now.kexec.add('fail', () => ({ code: 'kexec', message, ...place, value: value.slice(0, 4096) }));
 }
 
-function describe(code: ReasonCode, path: string, text: string): string {
+/** What nobody can tell may be what starts another kernel. */
+function addObscured(now: Judging, event: number, what: string): void {
+  const message = `entry ${event} of the IMA list ${what}`;
+  now.obscured.add('unknown', () => ({
+    ...({ code: 'kexec_uncertain', message, log: 'ima-list', event, pcr: IMA_PCR } as const),
+  }));
+}
+
+function describe(code: ReasonCode, path: string, text = ''): string {
   if (code === 'file_modified') return `measured ${path} with another content than is accepted there`;
   if (code === 'ima_template_unknown') return `has the template ${quoted(text)}, which is not understood`;
   if (code === 'ima_entry_malformed') return `cannot be read: ${text}`;
-  if (code === 'ima_entry_forged') return `has a buffer ${path} that is not of its digest`;
+  if (code === 'ima_entry_forged') return `has no buffer ${path} of its digest`;
   if (code === 'ima_key_unknown') return `loaded a key into ${path} that no signer has`;
   if (code === 'ima_policy_unknown') return `measured IMA rules in ${path} that are not accepted`;
   return `measured ${path}, which nothing accepts`;

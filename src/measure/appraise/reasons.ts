@@ -17,9 +17,9 @@ export const reasonTable = {
   ima_list_unreadable: resend,
   pcr_not_quoted: 'Add the register to the ones that the server asks for.',
   pcr_unexplained:
-    'Something was measured that is not in the log, or the log is not of this boot: see the host.',
+    'The log that is named lacks a measurement, was changed, or is of another boot: see who can write it; restart the agent to send it whole.',
   quote_unexplained:
-    'No part of the logs gives the quoted digest: see the host; restart its agent to send them whole.',
+    'One of the logs lacks a measurement, was changed, or is of another boot: see the host; restart its agent to send them whole.',
   nothing_measured:
     'Let the host measure (UEFI and TPM enabled in the firmware, IMA rules), or take the component out of its policy.',
   // events of the firmware
@@ -59,6 +59,8 @@ export const reasonTable = {
     'Make a reference of the image that is installed: `touchmark-server reference create --from uki FILE`.',
   uki_sections_mixed: 'Sections of several accepted images were started together: see what boots.',
   kexec: 'Reboot through the firmware, or allow kexec in the boot chain of the policy.',
+  kexec_uncertain:
+    'See who can change the list on the host; let the agent read it whole, quote PCR 10, and set ima_template=ima-sig.',
   boot_aggregate_missing: 'The list does not begin at the start of the kernel: see the host.',
   boot_aggregate_mismatch:
     'The list belongs to another boot, or to a kernel that kexec started: reboot the host.',
@@ -67,11 +69,19 @@ export const reasonTable = {
   command_line_unknown: 'To accept it, add it to commandLines of a reference set or a glob to the policy.',
   command_line_unreadable: 'Only its digest is measured: add the exact line to a reference set.',
   command_line_uncertain:
-    'Give the policy a boot chain rule as strict as its command line rule: an unknown event may be a command line.',
+    'Give the policy a boot chain rule as strict as this one, or add the digest to bootChain of a reference set: an unknown event may be a command line.',
   command_line_missing: 'Boot a loader or kernel that measures its command line.',
   command_line_word_missing: 'Add the word to the command line of the host.',
   command_line_word_forbidden: 'Remove the word from the command line of the host.',
   // user space
+  userspace_pcr_unexpected:
+    'See who writes the userspace log: an event of the boot was moved into it, or a service measures where it must not.',
+  userspace_record_untold:
+    'See who can write the log, and whether an event of the boot was moved into it: systemd writes down the text of what it measures.',
+  userspace_record_uncertain:
+    'Give the policy a userspace rule as strict as this one, or accept the text in it: what nothing accepts may be an event of the boot.',
+  userspace_record_moved:
+    'Give the policy a boot chain rule as strict as its userspace rule: an unknown event may be a record of user space.',
   userspace_record_unknown:
     'To accept it, add a glob of its text to the policy, or its digest to a reference set.',
   userspace_text_mismatch:
@@ -92,9 +102,9 @@ export const reasonTable = {
   ima_buffer_unknown: addReference,
   ima_key_unknown: 'See who loaded the key; to accept it, add its certificate to fileSigners.',
   ima_rules_unproven:
-    'Measure the IMA policy (ima_policy=tcb loads it so) and accept its digest, or accept a command line with ima_policy=.',
+    'Accept a command line with the words of rules.commandLine; for rules.policies, with ima_policy=tcb, and load the file from /etc/ima/ima-policy.',
   ima_policy_unknown:
-    'See who changed the IMA rules of the host; to accept them, add the digest to rules.policies.',
+    'See who changed the IMA rules of the host: they replace those of the command line. To accept them, add the digest to rules.policies.',
   agent_not_referenced: 'Add a reference set of the agent package, or turn agentMeasured off.',
   agent_not_measured: 'Load IMA rules that measure the agent (its package ships them), then restart it.',
 } as const;

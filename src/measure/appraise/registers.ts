@@ -43,7 +43,8 @@ function derive(
   bank: HashName,
   { boot, userspace, ima }: Derived,
 ): { value: Uint8Array; from: PcrAppraisal['from'] } {
-  if (pcr === IMA_PCR && ima.entries > 0) return { value: ima.value, from: 'ima-list' };
+  // Whatever the other logs tell of it: only the list says what the kernel measured.
+  if (pcr === IMA_PCR) return { value: ima.value, from: ima.entries > 0 ? 'ima-list' : 'start' };
   const later = userspace.get(pcr);
   if (later) return { value: later, from: 'userspace-log' };
   const early = boot.pcrs.get(pcr);

@@ -17,12 +17,18 @@ export interface Shown {
   /** Whether phases were found that no log tells of. */
   readonly silentPhases: boolean;
   readonly ima: ImaFacts;
+  /** Registers that records of user space claim, and that are not user space's. */
+  readonly foreign: ReadonlySet<number>;
+  /** Records and entries of the logs as they were sent, with those before them. */
+  readonly userspaceRecords: number;
+  readonly imaEntries: number;
   /** Of the logs as they were sent, where it kept the quote from being explained. */
   readonly problems: { readonly userspace?: LogProblem; readonly ima?: LogProblem };
 }
 
 /** What is not quoted is not known; what no log explains may be anything. */
-export function registersTally({ registers, values, boot, bank }: Shown, pcrs: readonly number[]): Tally {
+export function registersTally(shown: Shown, pcrs: readonly number[]): Tally {
+  const { registers, values, foreign, boot, bank } = shown;
   const tally = counting();
   for (const pcr of pcrs) {
     const found = registers.find((one) => one.pcr === pcr);
@@ -33,12 +39,15 @@ export function registersTally({ registers, values, boot, bank }: Shown, pcrs: r
       const message = `the boot log has events of PCR ${pcr} without a ${bank} digest`;
       tally.add('unknown', () => ({ code: 'boot_log_bank_missing', message, log: 'boot-log', pcr }));
     } else if (!found.explained && values) {
-      const message = `PCR ${pcr} holds ${found.quoted}, the logs give ${found.derived}`;
-      tally.add('fail', () => ({ code: 'pcr_unexplained', message, pcr }));
+      const claimed = foreign.has(pcr) ? '; the userspace log claims it, which never extends it' : '';
+      const message = `PCR ${pcr} holds ${found.quoted}, ${given(shown, found)}${claimed}`;
+      const log = found.from === 'start' ? {} : { log: found.from };
+      tally.add('fail', () => ({ code: 'pcr_unexplained', message, pcr, ...log }));
     }
   }
   if (!values) {
-    const message = `no part of the logs gives the quoted digest, so PCR ${pcrs.join(', ')} is not known`;
+    const logs = `${bootLog(shown)}, ${records(shown)} and ${list(shown)}`;
+    const message = `${logs} do not give the quoted digest, so PCR ${pcrs.join(', ')} is not known`;
     tally.add('fail', () => ({
       code: 'quote_unexplained',
       message,
@@ -46,4 +55,27 @@ export function registersTally({ registers, values, boot, bank }: Shown, pcrs: r
     }));
   }
   return tally.done();
+}
+
+/** Which log it is that does not give the value, and how much there is of it. */
+function given(shown: Shown, { pcr, derived, from }: PcrAppraisal): string {
+  if (from === 'start') return 'and no log tells what extended it';
+  const whose = {
+    'boot-log': () => `${bootLog(shown)} gives ${derived} by ${shown.boot.events.get(pcr) ?? 0} events`,
+    'userspace-log': () => `${records(shown)} on top of the boot log gives ${derived}`,
+    'ima-list': () => `${list(shown)} gives ${derived} at its end`,
+  };
+  return whose[from]();
+}
+
+function bootLog({ boot: { problem, length } }: Shown): string {
+  return problem ? problem.message : `the boot log of ${length} bytes`;
+}
+
+function records({ problems, userspaceRecords }: Shown): string {
+  return problems.userspace ? problems.userspace.message : `the userspace log of ${userspaceRecords} records`;
+}
+
+function list({ problems, imaEntries }: Shown): string {
+  return problems.ima ? problems.ima.message : `the IMA list of ${imaEntries} entries`;
 }

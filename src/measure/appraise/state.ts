@@ -35,7 +35,7 @@ export interface CommandLine {
   readonly accepted: boolean;
   /** Words that the policy requires and that it does not have. */
   readonly lacks: readonly string[];
-  /** Whether it is accepted and sets IMA rules that the policy names. */
+  /** Whether it is accepted and sets the IMA rules that the policy asks for. */
   readonly setsRules: boolean;
   readonly pcr: number;
   readonly event: number;
@@ -56,20 +56,31 @@ export interface BootFacts {
   readonly commandLines: readonly CommandLine[];
   /** Labels of the accepted unified image that was started, by its digest in PCR 4 and its sections in PCR 11. */
   readonly ukis: readonly string[];
+  /** Events of PCR 8, 9 and 12 that nothing names: under whatever label, each may be a command line. */
+  readonly uncertainLines: Tally;
+  /** Events that nothing names in registers that user space extends: each may be one of its records. */
+  readonly uncertainRecords: Tally;
 }
 
-export interface UserspaceFacts {
-  readonly problem?: LogProblem;
+/** What the records of user space come to, for each component that they concern. */
+export interface UserspaceTallies {
+  /** For `userspace` itself. */
+  readonly judged: Tally;
+  /** Records that nothing accepts, in registers that the boot extends: each may be an event of the boot. */
+  readonly moved: Tally;
+  /** Records without a text that anybody can read: each may be a command line, though its digest is accepted. */
+  readonly untold: Tally;
+}
+
+export interface UserspaceFacts extends UserspaceTallies {
   /** Bytes and records that a quote has confirmed. */
   readonly bytes: number;
   readonly events: number;
   /** Registers after the confirmed records; only those that they extend. */
   readonly pcrs: ReadonlyMap<number, Uint8Array>;
-  readonly judged: Tally;
 }
 
 export interface ImaFacts {
-  readonly problem?: LogProblem;
   /** Bytes and entries that a quote has confirmed. */
   readonly bytes: number;
   readonly entries: number;
@@ -78,15 +89,21 @@ export interface ImaFacts {
   readonly judged: Tally;
   /** Second boot aggregates and command lines given to kexec: for the boot chain. */
   readonly kexec: Tally;
+  /** Entries that cannot be told: each may be one of those. */
+  readonly obscured: Tally;
+  /** Whether a command line was measured that no second boot aggregate has followed yet. */
+  readonly lineAhead: boolean;
+  /** The second boot aggregate of which no command line was measured; 0: none. */
+  readonly lineless: number;
   readonly commandLines: readonly CommandLine[];
   /** The first entry's digest of the boot, as `sha256:<hex>`; empty: there is none. */
   readonly aggregate: string;
-  /** Entry that measured an accepted IMA policy; 0: none did. */
+  /** Entry that measured an accepted IMA policy where it is loaded from; 0: none did. */
   readonly rulesAt: number;
   /** Entries that a glob of the policy hides. */
   readonly excluded: number;
   readonly violations: number;
-  /** The agent's files that were seen with an accepted digest, by the path of their reference. */
+  /** References to the agent's files that the list answers to, see agent-files.ts. */
   readonly agentFiles: ReadonlySet<string>;
   /** Digests of measured files, in pieces that are shared between states; see is-measured.ts. */
   readonly measured: readonly MeasuredPiece[];
@@ -101,6 +118,8 @@ export const noBootLog: BootFacts = {
   judged: {},
   commandLines: [],
   ukis: [],
+  uncertainLines: emptyTally,
+  uncertainRecords: emptyTally,
 };
 
 export const noUserspaceLog: UserspaceFacts = {
@@ -108,6 +127,8 @@ export const noUserspaceLog: UserspaceFacts = {
   events: 0,
   pcrs: new Map(),
   judged: emptyTally,
+  moved: emptyTally,
+  untold: emptyTally,
 };
 
 export function noImaList(bank: HashName): ImaFacts {
@@ -117,6 +138,9 @@ export function noImaList(bank: HashName): ImaFacts {
     value: new Uint8Array(hashByName(bank).size),
     judged: emptyTally,
     kexec: emptyTally,
+    obscured: emptyTally,
+    lineAhead: false,
+    lineless: 0,
     commandLines: [],
     aggregate: '',
     rulesAt: 0,

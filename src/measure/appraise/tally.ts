@@ -54,8 +54,12 @@ export function counting(from: Tally = emptyTally): Counting {
   };
 }
 
-/** Both, the first one's reasons first. */
-export function together(a: Tally, b: Tally): Tally {
+/** All together, the first one's reasons first. */
+export function allOf(...tallies: readonly Tally[]): Tally {
+  return tallies.reduce(together, emptyTally);
+}
+
+function together(a: Tally, b: Tally): Tally {
   if (a === emptyTally) return b;
   if (b === emptyTally) return a;
   const counts = { ...emptyTally.counts };

@@ -22,6 +22,8 @@ export interface UserspacePart {
   readonly prefixes: Iterable<UserspacePrefix>;
   /** Registers that some prefix extends, and those that only user space extends. */
   readonly watched: readonly number[];
+  /** Registers that its records claim, and that are not user space's: they stay as they were. */
+  readonly foreign: ReadonlySet<number>;
 }
 
 /** Only user space writes here, so what is there must be in its log even if the log says nothing of it. */
@@ -42,11 +44,13 @@ export function userspacePart(
       : { steps: [] };
   const silent = from.events + log.steps.length === 0;
   const touched = log.steps.flatMap(({ pcr }) => (pcr === undefined ? [] : [pcr]));
+  const foreign = log.steps.flatMap(({ pcr, event }) => (pcr === undefined ? (event.pcr ?? []) : []));
   return {
     before: from,
     log,
     prefixes: prefixes(from.pcrs, log, silent ? phaseRegisters(bank, boot.pcrs.get(KERNEL_PCR)) : []),
     watched: [...new Set([...ownPcrs, ...from.pcrs.keys(), ...touched])],
+    foreign: new Set(foreign),
   };
 }
 
@@ -115,6 +119,6 @@ export function confirmUserspace(
     bytes: last.end,
     events: before.events + taken.length,
     pcrs: registers,
-    judged: judgeUserspace(before.judged, events, compiled, bank),
+    ...judgeUserspace(before, events, compiled, bank),
   };
 }

@@ -2,7 +2,12 @@ import { TouchmarkError } from '../../errors.js';
 import { digest, type HashName } from '../../tpm/algorithms.js';
 import { extend, startValue } from '../banks.js';
 import { bootPhases, KERNEL_PCR } from '../uki/pcr11.js';
-import { MAX_USERSPACE_LOG, parseUserspaceLog, type UserspaceEvent } from '../userspace/userspace-log.js';
+import {
+  MAX_USERSPACE_LOG,
+  parseUserspaceLog,
+  type UserspaceEvent,
+  userspacePcrs,
+} from '../userspace/userspace-log.js';
 import type { LogProblem } from './state.js';
 
 export type Registers = ReadonlyMap<number, Uint8Array>;
@@ -10,7 +15,7 @@ export type Registers = ReadonlyMap<number, Uint8Array>;
 /** One record, and what it makes of its register. */
 export interface UserspaceStep {
   readonly event: UserspaceEvent;
-  /** Undefined for a record that extends no PCR. */
+  /** Undefined for a record that extends no PCR, or claims one that is not user space's. */
   readonly pcr: number | undefined;
   readonly value: Uint8Array;
   /** Bytes of the log up to the end of this record. */
@@ -52,7 +57,7 @@ export function userspaceSteps(
     if (typeof event === 'string') return stop(event);
     const by = event.digests.get(bank);
     if (!by) return stop(`record ${index} of the userspace log has no ${bank} digest`);
-    const { pcr } = event;
+    const pcr = event.pcr !== undefined && userspacePcrs.has(event.pcr) ? event.pcr : undefined;
     const value =
       pcr === undefined ? new Uint8Array() : extend(bank, now.get(pcr) ?? startValue(bank, pcr), by);
     if (pcr !== undefined) now.set(pcr, value);

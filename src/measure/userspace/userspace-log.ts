@@ -19,6 +19,9 @@ export interface UserspaceEvent {
   readonly content: JsonValue;
 }
 
+/** Registers that systemd extends after boot. What claims to have extended another one is not believed. */
+export const userspacePcrs: ReadonlySet<number> = new Set([9, 11, 12, 13, 15]);
+
 export interface UserspaceLog {
   readonly format: 'cel-json';
   readonly events: readonly UserspaceEvent[];
@@ -31,6 +34,11 @@ const MAX_DIGEST = 64;
 const MAX_PCR = 23;
 const RECORD_SEPARATOR = 0x1e;
 const LINE_FEED = 0x0a;
+
+/** A volume key: measured as an HMAC under itself, so that its name can be known and the digest not checked. */
+export function isKeyed({ pcr, eventType, text = '' }: UserspaceEvent): boolean {
+  return pcr === 15 && eventType === 'volume-key' && text.startsWith('cryptsetup:');
+}
 
 /**
  * Reads `tpm2-measure.log` of systemd: a JSON text sequence (RFC 7464) of records in the JSON form of the TCG Canonical Event

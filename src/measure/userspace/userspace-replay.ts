@@ -2,17 +2,12 @@ import { timingSafeEqual } from 'node:crypto';
 import { digest, isHashName } from '../../tpm/algorithms.js';
 import { type ReplayedBanks, replayBanks, startValue } from '../banks.js';
 import type { Finding, FindingCode } from '../finding.js';
-import type { UserspaceEvent, UserspaceLog } from './userspace-log.js';
+import { isKeyed, type UserspaceEvent, type UserspaceLog, userspacePcrs } from './userspace-log.js';
 
 /** Only PCRs that this log extends. */
 export interface UserspaceReplay extends ReplayedBanks {
   readonly findings: readonly Finding[];
 }
-
-/** The PCRs that systemd extends after boot. */
-const expectedPcrs = new Set([9, 11, 12, 13, 15]);
-/** Measured as an HMAC under the key, so that the text can be known and the digest not checked. */
-const keyed = 'volume-key';
 
 const fromTheStart: ReplayedBanks = { pcrs: new Map(), gaps: new Map() };
 
@@ -37,7 +32,7 @@ function eventFindings(event: UserspaceEvent): Finding[] {
     const what = `has content of type ${JSON.stringify(event.contentType.slice(0, 40))}`;
     findings.push(finding('content_type_unknown', event, what));
   }
-  if (event.pcr !== undefined && !expectedPcrs.has(event.pcr)) {
+  if (event.pcr !== undefined && !userspacePcrs.has(event.pcr)) {
     findings.push(finding('pcr_unexpected', event, `extends PCR ${event.pcr}, which is not for user space`));
   }
   const banks = mismatchingBanks(event);
@@ -48,8 +43,9 @@ function eventFindings(event: UserspaceEvent): Finding[] {
   return findings;
 }
 
-function mismatchingBanks({ text, eventType, digests }: UserspaceEvent): string[] {
-  if (text === undefined || eventType === keyed) return [];
+function mismatchingBanks(event: UserspaceEvent): string[] {
+  const { text, digests } = event;
+  if (text === undefined || isKeyed(event)) return [];
   const bytes = Buffer.from(text, 'utf8');
   return [...digests]
     .filter(([bank, value]) => isHashName(bank) && !timingSafeEqual(digest(bank, bytes), value))

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventType } from '../../../src/measure/boot/event-types.js';
-import { bootEvents, COMMAND_LINE, initrd, loadOptions } from '../../support/appraisal-boot.js';
+import {
+  bootEvents,
+  COMMAND_LINE,
+  initrd,
+  loadOptions,
+  sectionEvents,
+} from '../../support/appraisal-boot.js';
 import { allRules, goodReferences, referenceSet } from '../../support/appraisal-factory.js';
 import { sha256 } from '../../support/appraisal-host.js';
-import { codesOf, componentOf, faults, judge } from '../../support/appraisal-judge.js';
+import { codesOf, componentOf, faults, judge, without } from '../../support/appraisal-judge.js';
 import type { MadeEvent } from '../../support/boot-log-factory.js';
 
 /** The good log with one event changed, left out (`undefined`) or followed by more. */
@@ -99,6 +105,59 @@ test('command-line: words that are required and forbidden, as the kernel reads t
   assert.ok(only('ima-appraise=off', [], ['ima_appraise=off']).includes('command_line_word_forbidden'));
 });
 
+test('command-line: the line of an image that another image started is judged too', () => {
+  const boot = [...bootEvents, ...sectionEvents([{ name: '.cmdline', content: 'init=/bin/sh' }])];
+  const result = judge({ boot }, without('bootChain'));
+  assert.deepEqual(codesOf(result, 'command-line'), ['command_line_unknown']);
+});
+
+test('command-line: what merely claims to be a line is left to its rule only where that is as strict as the boot chain', () => {
+  const evil = { ...initrd('evil initrd'), data: loadOptions('').data ?? '' };
+  const inPcr8 = {
+    pcr: 8,
+    type: eventType.ipl,
+    data: 'kernel_cmdline: insmod evil',
+    measured: 'insmod evil',
+  };
+  const bytes = Buffer.from('\u0001\u0002evil credential', 'utf16le');
+  const inPcr12 = { pcr: 12, type: eventType.ipl, data: bytes };
+  const rank = ['warn', 'suspect', 'drift'] as const;
+  for (const event of [evil, inPcr8, inPcr12]) {
+    for (const chain of rank) {
+      for (const line of [...rank, undefined]) {
+        const rules = {
+          ...without('userspace', 'runtime'),
+          bootChain: { ...allRules.bootChain, onFail: chain },
+          ...(line ? { commandLine: { ...allRules.commandLine, onFail: line } } : without('commandLine')),
+        };
+        const { verdict } = judge({ boot: with_(event) }, rules);
+        const worst = Math.max(rank.indexOf(chain), line ? rank.indexOf(line) : 0);
+        const expected = (['trusted', 'suspect', 'drifted'] as const)[worst];
+        assert.equal(verdict, expected, `PCR ${event.pcr}: ${chain} and ${line ?? 'no rule'}`);
+      }
+    }
+  }
+});
+
+test('command-line: a line of GRUB that is hidden by its type is found where no boot chain answers as strictly', () => {
+  const good = '/boot/vmlinuz root=/dev/vda2 ro ima_policy=tcb';
+  const evil = '/boot/vmlinuz init=/bin/sh';
+  const base = bootEvents.filter(({ pcr }) => ![9, 11].includes(pcr));
+  const boot = [
+    ...base,
+    grub(`kernel_cmdline: ${good}`),
+    { pcr: 8, type: eventType.action, data: 'x', measured: evil },
+  ];
+  const named = referenceSet({ commandLines: [good] });
+  const weaker = { bootChain: { ...allRules.bootChain, onFail: 'warn' } } as const;
+  for (const chain of [without('bootChain'), weaker]) {
+    const rules = { ...chain, ...without('runtime', 'userspace') };
+    const result = judge({ boot }, rules, goodReferences, named);
+    assert.deepEqual(codesOf(result, 'command-line'), ['command_line_uncertain']);
+    assert.equal(result.verdict, 'drifted');
+  }
+});
+
 test('command-line: a required word counts in the line that the running kernel was given, not in one that was replaced', () => {
   const replaced = 'root=/dev/vda2 ro';
   const boot = changed(
@@ -121,6 +180,7 @@ test('command-line: a line hidden under another label is found by the boot chain
   assert.deepEqual(faults(judge({ boot: with_(hidden) }, weak)), {
     'boot-chain': ['boot_event_unknown'],
     'command-line': ['command_line_uncertain'],
+    userspace: ['userspace_record_moved'],
   });
   assert.equal(judge({ boot: with_(hidden) }, weak).verdict, 'drifted');
   const asCommand = grub('grub_cmd: (hd0)/vmlinuz init=/bin/sh');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isMeasured } from '../../../src/measure/appraise/is-measured.js';
 import type { RuntimeRule } from '../../../src/measure/policy/model.js';
-import { bootEvents, COMMAND_LINE } from '../../support/appraisal-boot.js';
+import { bootEvents, COMMAND_LINE, initrd, loadOptions } from '../../support/appraisal-boot.js';
 import {
   allRules,
   goodReferences,
@@ -11,7 +11,7 @@ import {
   runtimeRule,
 } from '../../support/appraisal-factory.js';
 import { buffer, entry, file, type MadeEntry, sha256, violation } from '../../support/appraisal-host.js';
-import { codesOf, componentOf, faults, judge } from '../../support/appraisal-judge.js';
+import { codesOf, componentOf, faults, judge, without } from '../../support/appraisal-judge.js';
 import { digestField, field, nameField, sha, sigData } from '../../support/ima-list.js';
 
 const runtime = (
@@ -133,6 +133,90 @@ test('rules: the list must come from rules that the policy knows', () => {
   assert.ok(COMMAND_LINE.includes('ima_policy=tcb'));
 });
 
+test('rules: a file of rules counts only where it is loaded from, under a line that has it measured, and both where both are named', () => {
+  const rules = (policies: string[], commandLine: string[] = []) => ({
+    ...{ agentMeasured: false, rules: { policies: policies.map((text) => sha256(text)), commandLine } },
+  });
+  const loaded = file('/etc/ima/ima-policy', 'the rules');
+  const copy = referenceSet({ files: [{ digest: sha256('the rules'), path: '' }] });
+  assert.deepEqual(codes([loaded], rules(['the rules'])), []);
+  assert.deepEqual(codes([file('/tmp/copy', 'the rules')], rules(['the rules']), copy), [
+    'ima_rules_unproven',
+  ]);
+  assert.deepEqual(codes([], rules(['the rules'], ['ima_policy=tcb'])), ['ima_rules_unproven']);
+  assert.deepEqual(codes([loaded], rules(['the rules'], ['ima_policy=tcb'])), []);
+  assert.deepEqual(codes([loaded], rules(['the rules'], ['lockdown=integrity'])), ['ima_rules_unproven']);
+  const lines: [string, string[]][] = [
+    ['root=/dev/vda2 ima_policy=tcb|critical_data', []],
+    ['root=/dev/vda2 ima_policy=critical_data|tcb', []],
+    ['root=/dev/vda2 ima_policy=critical_data', ['ima_rules_unproven']],
+    ['root=/dev/vda2 -- ima_policy=tcb', ['ima_rules_unproven']],
+    ['root=/dev/vda2', ['ima_rules_unproven']],
+  ];
+  for (const [line, expected] of lines) {
+    const boot = [...bootEvents.filter(({ pcr }) => ![9, 11].includes(pcr)), loadOptions(line)];
+    const known = referenceSet({ commandLines: [line] });
+    const policy = { runtime: { ...allRules.runtime, ...rules(['the rules']) } };
+    const result = judge({ boot, ima: [...imaFiles, loaded] }, policy, goodReferences, known);
+    assert.deepEqual(codesOf(result, 'runtime'), expected, line);
+  }
+});
+
+test('rules: a file that takes the place of those of the command line must be accepted, and is never excluded', () => {
+  const weak = file('/etc/ima/ima-policy', 'dont_measure');
+  assert.deepEqual(codes([weak], { exclude: ['/etc/**'] }), ['ima_policy_unknown']);
+  const accepted = referenceSet({ files: [{ digest: sha256('dont_measure'), path: '/etc/ima/*' }] });
+  assert.deepEqual(codes([weak], {}, accepted), []);
+});
+
+test('rules: a policy of the run-time alone rests on the boot log, so that all that may be another line must be named', () => {
+  const alone = without('firmware', 'firmwareConfig', 'secureBoot', 'bootChain', 'commandLine', 'userspace');
+  assert.deepEqual(faults(judge({}, alone)), {});
+  const boot = [...bootEvents.filter(({ pcr }) => pcr !== 9), initrd('init=/bin/sh')];
+  assert.deepEqual(faults(judge({ boot }, alone)), { runtime: ['command_line_uncertain'] });
+  const weaker = { ...alone, bootChain: { ...allRules.bootChain, onFail: 'warn' } } as const;
+  assert.deepEqual(codesOf(judge({ boot }, weaker), 'runtime'), ['command_line_uncertain']);
+  const strict = { ...alone, bootChain: allRules.bootChain };
+  assert.deepEqual(faults(judge({ boot }, strict)), { 'boot-chain': ['boot_event_unknown'] });
+  const hidden = judge({ tamper: (pcrs) => pcrs.set(12, Buffer.alloc(32, 1)) }, alone);
+  assert.deepEqual(codesOf(hidden, 'runtime'), ['pcr_unexplained']);
+});
+
+test('templates: formats in which something else would be the name are not understood', () => {
+  const data = (path: string, last: string) =>
+    Buffer.concat([
+      field(digestField('sha256:', sha('sha256', Buffer.from(path)))),
+      field(nameField(path)),
+      field(Buffer.from(last, 'latin1')),
+    ]);
+  const evil = data('/usr/bin/evil', '\x03/excluded\0');
+  const rule = { exclude: ['**/excluded'] };
+  const formats = [
+    'd-ng|modsig|n-ng',
+    'd-ng|n-ng|n-ng',
+    'n-ng|d-ng|sig',
+    'd-ng|n|sig',
+    'd-ng|sig|n-ng',
+    'd-ng',
+  ];
+  for (const format of formats) {
+    const result = runtime([entry(format, evil)], rule);
+    assert.deepEqual(codesOf(result, 'runtime'), ['ima_template_unknown'], format);
+    assert.equal(isMeasured(result.newState, sha256('/usr/bin/evil')), false, format);
+  }
+  for (const format of ['ima-sig', 'd-ng|n-ng|sig', 'd-ng|n-ng|modsig']) {
+    assert.deepEqual(codes([entry(format, evil)], rule), ['file_unknown'], format);
+    assert.deepEqual(codes([entry(format, data('/usr/bin/true', '\x03'))]), [], format);
+  }
+  assert.deepEqual(codes([entry('ima-sig', data('', ''))]), ['ima_entry_malformed'], 'a name of nothing');
+  const key = data('.ima', '\x03key');
+  assert.deepEqual(
+    codes([entry('ima-sig', key)], { exclude: ['.*'] }),
+    ['file_unknown'],
+    'no name of a file',
+  );
+});
+
 test('the agent: all files of one version of its package must be in the list', () => {
   const without = judge({ ima: imaFiles.slice(0, 2) });
   assert.deepEqual(faults(without), { runtime: ['agent_not_measured'] });
@@ -144,35 +228,25 @@ test('the agent: all files of one version of its package must be in the list', (
     })),
   });
   assert.deepEqual(codes([], {}, next), [], 'the next version is accepted too');
+  const agent = '/usr/lib/touchmark/agent.js';
+  const others = imaFiles.filter(({ bytes }) => !bytes.includes(agent));
+  const old = { ima: [...others, file(agent, 'old agent')] };
+  const elsewhere = referenceSet({ files: [{ digest: sha256('old agent'), path: '' }] });
+  assert.deepEqual(
+    codesOf(judge(old, {}, goodReferences, elsewhere), 'runtime'),
+    ['agent_not_measured'],
+    'content that is accepted anywhere is not the agent',
+  );
+  const either = referenceSet({
+    files: ['old agent', agent].map((content) => ({ digest: sha256(content), path: agent })),
+  });
+  assert.deepEqual(codesOf(judge(old, {}, { ...goodReferences, files: [] }, either), 'runtime'), [
+    'file_unknown',
+    'file_unknown',
+  ]);
   const bare = judge({}, {}, { ...goodReferences, files: [{ digest: sha256('/usr/bin/true'), path: '' }] });
   assert.ok(codesOf(bare, 'runtime').includes('agent_not_referenced'));
   assert.deepEqual(faults(judge({ ima: imaFiles.slice(0, 2) }, { runtime: runtimeRule })), {});
-});
-
-test('kexec: a second boot_aggregate and a command line for kexec fail unless the boot chain allows them', () => {
-  const again = file('boot_aggregate', 'x');
-  const kexec = buffer('kexec-cmdline', COMMAND_LINE);
-  for (const one of [again, kexec]) {
-    const result = judge({ ima: [...imaFiles, one] });
-    assert.deepEqual(faults(result), { 'boot-chain': ['kexec'] });
-    const { bootChain: _, ...rules } = allRules;
-    const alone = judge({ ima: [...imaFiles, one] }, { ...rules, bootChain: undefined } as never);
-    assert.deepEqual(codesOf(alone, 'runtime'), ['kexec'], 'without a rule for the boot chain');
-  }
-  const allowed = { bootChain: { ...allRules.bootChain, kexec: true } };
-  assert.deepEqual(faults(judge({ ima: [...imaFiles, again, kexec] }, allowed)), {});
-  const evil = buffer('kexec-cmdline', 'init=/bin/sh');
-  const result = judge({ ima: [...imaFiles, evil] }, allowed);
-  assert.deepEqual(codesOf(result, 'command-line'), [
-    'command_line_unknown',
-    'command_line_word_forbidden',
-    'command_line_word_missing',
-  ]);
-  assert.deepEqual(
-    codesOf(result, 'runtime'),
-    ['ima_rules_unproven'],
-    'the line that runs now sets no rules',
-  );
 });
 
 test('what the kernel measured in this boot can be asked for; violations and buffers do not count', () => {
