@@ -1,4 +1,5 @@
 import { type ComponentName, componentNames } from '../policy/model.js';
+import { userspacePcrs } from '../userspace/userspace-log.js';
 import { judgeEffectiveLines } from './command-lines.js';
 import type { ComponentAppraisal, ComponentResult } from './contract.js';
 import { linePcrs, linesHiddenFrom } from './hidden-lines.js';
@@ -75,7 +76,6 @@ function linesTally(shown: Shown): Tally {
 function userspaceTally(shown: Shown): Tally {
   const { userspace, silentPhases, problems, boot, compiled } = shown;
   const { bootChain, userspace: rule } = compiled.policy;
-  const pcrs = new Set([11, 15, ...userspace.pcrs.keys()]);
   const tally = counting(userspace.judged);
   if (problems.userspace) {
     const problem = problems.userspace;
@@ -87,7 +87,7 @@ function userspaceTally(shown: Shown): Tally {
     tally.add('unknown', () => ({ code: 'nothing_measured', message, log: 'userspace-log' }));
   }
   const moved = isAsStrict(bootChain, rule) ? emptyTally : boot.uncertainRecords;
-  return allOf(registersTally(shown, [...pcrs]), tally.done(), moved);
+  return allOf(registersTally(shown, [...userspacePcrs]), tally.done(), moved);
 }
 
 function appraisalOf(component: ComponentName, tally: Tally): ComponentAppraisal {

@@ -33,17 +33,19 @@ export function fieldsOf(template: string): readonly ImaField[] | undefined {
   return fields.every(isField) ? fields : undefined;
 }
 
-/** What a format has to begin with, as those with a name do. */
+/** What a format has to begin with, and may go on with, as those with a name do. */
 const leading = ['d|n', 'd-ng|n-ng', 'd-ngv2|n-ng'];
+const further: ReadonlySet<string> = new Set(['sig', 'buf', 'd-modsig', 'modsig'] satisfies ImaField[]);
 
 /**
- * Whether an entry of this template can be judged: digest and name first, and each field once. Whoever writes the list chooses
- * the template, and with other formats the part of an entry that would be its name.
+ * Whether an entry of this template can be judged: digest and name come first and only there, and each field once. Whoever
+ * writes the list chooses the template, and with other formats the part of an entry that would be its name.
  */
 export function isJudgeable(template: string): boolean {
   if (known.has(template)) return true;
-  const fields = fieldsOf(template) ?? [];
-  return leading.includes(fields.slice(0, 2).join('|')) && new Set(fields).size === fields.length;
+  const [digest, name, ...others] = template.split('|');
+  if (!leading.includes(`${digest}|${name}`) || new Set(others).size < others.length) return false;
+  return others.every((field) => further.has(field));
 }
 
 function isField(name: string): name is ImaField {

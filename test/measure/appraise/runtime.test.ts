@@ -194,6 +194,7 @@ test('templates: formats in which something else would be the name are not under
   const formats = [
     'd-ng|modsig|n-ng',
     'd-ng|n-ng|n-ng',
+    'd-ng|n-ng|n',
     'n-ng|d-ng|sig',
     'd-ng|n|sig',
     'd-ng|sig|n-ng',
