@@ -1,6 +1,6 @@
 /** Where `appraise` runs: here when it takes a moment, in a thread of its own when it takes longer. */
 import { hasCode, messageOf, TouchmarkError } from '../../errors.js';
-import type { Appraisal, BootState, Evidence } from '../../measure/appraise/contract.js';
+import type { Appraisal, BootState, Evidence, LogKind } from '../../measure/appraise/contract.js';
 import type { ResolvedPolicy } from '../../measure/policy/model.js';
 import { createThread } from '../thread.js';
 import { measureLimits, measureTimes } from './limits.js';
@@ -87,9 +87,16 @@ export function needsWhole(error: unknown): boolean {
   return hasCode(error, 'evidence_boot_changed', 'evidence_offset', 'appraisal_policy_changed');
 }
 
-function isLong({ logs }: Evidence): boolean {
-  const list = logs['ima-list'];
-  return list.kind === 'bytes' && list.bytes.length > measureLimits.inline;
+/** What an event or a record costs beside an entry of the list, by the byte. */
+const EVENT_COST = 4;
+/** Without the values of the registers, every prefix of the one log is tried with every prefix of the other. */
+const SEARCH_COST = 16;
+
+/** Whether it may take longer than others are to wait for. */
+function isLong({ logs, pcrValues }: Evidence): boolean {
+  const size = (kind: LogKind) => (logs[kind].kind === 'bytes' ? logs[kind].bytes.length : 0);
+  const cost = size('ima-list') + EVENT_COST * (size('boot-log') + size('userspace-log'));
+  return cost * (pcrValues === undefined ? SEARCH_COST : 1) > measureLimits.inline;
 }
 
 function judgementOf(answer: JudgeAnswer): Appraisal {

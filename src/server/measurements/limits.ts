@@ -34,7 +34,7 @@ export const measureLimits = {
   /** After so much more of one host, or so many quotes, it is held against its share. */
   pruned: 32 * MIB,
   prunedRecords: 50,
-  /** From this size of an IMA list on, another thread judges. */
+  /** From this size of an IMA list on, or less of the other logs, another thread judges. */
   inline: 256 * KIB,
   /** A reason that a host gives, in characters. */
   reason: 200,
@@ -52,7 +52,7 @@ export const measureTimes = {
   waitMs: 5 * 60_000,
   /** At most one tick in this time for growth or for somebody who asks. */
   growthMs: 1000,
-  /** A long list that nothing explains is not read whole again before. */
+  /** Long logs that explain nothing are not read whole again before. */
   unexplainedMs: 5 * 60_000,
   /** Times of unchanged evidence are written this often, for all hosts at once. */
   flushMs: 5 * 60_000,

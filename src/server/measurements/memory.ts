@@ -118,6 +118,11 @@ export function isListUnexplained({ explanation }: Appraisal): boolean {
   return explanation.pcrs.some(({ pcr, explained }) => pcr === IMA_PCR && !explained);
 }
 
+/** Whether some other register is not what the boot log and user space's records give. */
+export function isBootUnexplained({ explanation }: Appraisal): boolean {
+  return explanation.pcrs.some(({ pcr, explained }) => pcr !== IMA_PCR && !explained);
+}
+
 /** Whether quotes vouch for a log up to where it is confirmed, so that what follows is no part of a judgement. */
 export function isVouchedFor({ explanation: { pcrs } }: Appraisal, kind: LogKind): boolean {
   if (kind === 'boot-log') return false;

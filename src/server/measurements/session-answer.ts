@@ -60,7 +60,7 @@ function isKnown(
 ): boolean {
   const now = room.clock.now();
   const key = judgementKey(room.policies.policyFor(host), now);
-  return bringsNothing(known, verified, parts, key) || repeats(known, verified, now);
+  return bringsNothing(known, verified, parts, key) || repeats(known, verified, key, now);
 }
 
 function pullPart(state: SessionState, request: LogRequest): Promise<SentLogPart> {

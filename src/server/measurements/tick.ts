@@ -12,8 +12,8 @@ import { type QuoteFacts, verifyQuote } from '../../tpm/quote.js';
 import { sameBytes } from '../../tpm/quote-checks.js';
 import type { Host, QuoteRecord, Reason } from '../model.js';
 import { wishesFor } from './collect.js';
-import { measureTimes } from './limits.js';
-import { goesOn, isListUnexplained, type Remembered } from './memory.js';
+import { measureLimits, measureTimes } from './limits.js';
+import { goesOn, isBootUnexplained, isListUnexplained, type Remembered } from './memory.js';
 import type { MeasurementConfig, VerifiedQuote } from './room.js';
 import { encodeTick, type SessionEvidence } from './wire.js';
 
@@ -29,6 +29,8 @@ export interface AskedTick {
   readonly previous: ClockInfo | undefined;
 }
 
+const LONG_LIST = 2 * 1024 * 1024;
+
 export function askTick(
   seq: number,
   host: Host,
@@ -37,7 +39,7 @@ export function askTick(
 ): AskedTick {
   const nonce = new Uint8Array(randomBytes(NONCE_SIZE));
   const wishes = wishesFor(known?.state).map((wish) =>
-    isPointless(wish, known) ? { ...wish, maxBytes: 1 } : wish,
+    isPointless(wish, known, now) ? { ...wish, maxBytes: 1 } : wish,
   );
   const { answerMs: answerWithinMs } = measureTimes;
   const knownPcrDigest = valuesHeld(known, pcrs) ? known.quote.pcrDigest : new Uint8Array();
@@ -50,9 +52,21 @@ function valuesHeld(known: Remembered | undefined, pcrs: readonly number[]): kno
   return known?.pcrValues !== undefined && pcrs.every((pcr) => known.pcrValues?.has(pcr));
 }
 
-/** A list that explains nothing is not sent with every quote: it is read again when the registers changed. */
-function isPointless({ log }: LogWish, known: Remembered | undefined): boolean {
-  return log === 'ima-list' && known !== undefined && isListUnexplained(known.appraisal);
+/** Logs that explain nothing are not sent with every quote: they are read again when they may come to something else. */
+function isPointless({ log }: LogWish, known: Remembered | undefined, now: number): boolean {
+  if (known === undefined) return false;
+  return log === 'ima-list' ? isListUnexplained(known.appraisal) : wereJustRead(known, now);
+}
+
+/** Whether long logs explained nothing a moment ago, of a host of which nothing worse could be said. */
+function wereJustRead({ appraisal, set, wholeAt }: Remembered, now: number): boolean {
+  if (appraisal.verdict === 'trusted' || appraisal.verdict === 'suspect') return false;
+  const { first } = measureLimits;
+  const long =
+    (isListUnexplained(appraisal) && set.stored['ima-list'] > LONG_LIST) ||
+    (isBootUnexplained(appraisal) &&
+      (['boot-log', 'userspace-log'] as const).some((kind) => set.stored[kind] > first[kind]));
+  return long && now - wholeAt < measureTimes.unexplainedMs;
 }
 
 /**
@@ -136,8 +150,7 @@ export function bringsNothing(
   parts: readonly SentLogPart[],
   key: string,
 ): boolean {
-  if (!goesOn(known, verified.akName, verified.quote) || known.key !== key) return false;
-  if (known.state.restartCount !== verified.quote.restartCount) return false;
+  if (!saysTheSame(known, verified, key)) return false;
   if (!sameBytes(known.quote.pcrDigest, verified.quote.pcrDigest)) return false;
   const still = parts.filter(
     ({ state, data, remaining }) =>
@@ -147,15 +160,27 @@ export function bringsNothing(
 }
 
 /**
- * Whether a quote can be answered without reading a list that explains nothing once more: the registers are as they were,
- * or the list is long and was read a moment ago. What was said of the host stays said.
+ * Whether a quote can be answered without reading logs that explain nothing once more: the registers are as they were, or
+ * the logs are long and were read a moment ago. What was said of the host under this policy and in this start stays said.
  */
-export function repeats(known: Remembered | undefined, verified: VerifiedQuote, now: number): boolean {
-  if (!goesOn(known, verified.akName, verified.quote)) return false;
-  if (!isListUnexplained(known.appraisal)) return false;
-  if (sameBytes(known.quote.pcrDigest, verified.quote.pcrDigest)) return true;
-  const long = known.set.stored['ima-list'] > 2 * 1024 * 1024;
-  return long && now - known.wholeAt < measureTimes.unexplainedMs;
+export function repeats(
+  known: Remembered | undefined,
+  verified: VerifiedQuote,
+  key: string,
+  now: number,
+): boolean {
+  if (!saysTheSame(known, verified, key)) return false;
+  const same = sameBytes(known.quote.pcrDigest, verified.quote.pcrDigest);
+  return (same && isListUnexplained(known.appraisal)) || wereJustRead(known, now);
+}
+
+/** The same policy in force, and no resume since. */
+function saysTheSame(
+  known: Remembered | undefined,
+  { akName, quote }: VerifiedQuote,
+  key: string,
+): known is Remembered {
+  return goesOn(known, akName, quote) && known.key === key && known.state.restartCount === quote.restartCount;
 }
 
 function base64(bytes: Uint8Array): string {

@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Appraisal, Evidence } from '../../../src/measure/appraise/contract.js';
 import { appraiser } from '../../../src/server/measurements/appraiser.js';
 import { createJudge } from '../../../src/server/measurements/judge.js';
 import { realHost, realPcrs, realPolicy } from '../../fakes/real-host.js';
+import { goodHost } from '../../support/appraisal-factory.js';
+import { measure, whole, withLogs, withoutValues } from '../../support/appraisal-host.js';
 import { measuringWorld } from './world.js';
+
+const KIB = 1024;
+const { evidence } = measure(goodHost);
+const bytes = (kib: number) => whole(Buffer.alloc(kib * KIB));
 
 /** A list that another thread judges. */
 async function longEvidence() {
@@ -33,4 +40,34 @@ test('each policy crosses to the thread once, and one that was forgotten there a
     await assert.rejects(judge.judge(evidence, undefined, other), { code: 'evidence_unjudged', message });
   }
   assert.equal((await judge.judge(evidence, undefined, policies[24])).verdict, 'drifted');
+});
+
+test('what may take long is judged in a thread, whichever log it is that makes it long', async () => {
+  let here = 0;
+  await using judge = createJudge({
+    appraise: () => {
+      here++;
+      return {} as Appraisal;
+    },
+  });
+  const rows: [string, Evidence, boolean][] = [
+    ['small logs', evidence, true],
+    ['a list', withLogs(evidence, { 'ima-list': bytes(200) }), true],
+    ['a long list', withLogs(evidence, { 'ima-list': bytes(300) }), false],
+    ['a long boot log', withLogs(evidence, { 'boot-log': bytes(100) }), false],
+    ['a long userspace log', withLogs(evidence, { 'userspace-log': bytes(100) }), false],
+    [
+      'all together',
+      withLogs(evidence, { 'boot-log': bytes(30), 'userspace-log': bytes(30), 'ima-list': bytes(100) }),
+      false,
+    ],
+    ['a list to be searched', withoutValues(withLogs(evidence, { 'ima-list': bytes(20) })), false],
+    ['records to be searched', withoutValues(withLogs(evidence, { 'userspace-log': bytes(10) })), false],
+  ];
+  for (const [name, one, isHere] of rows) {
+    here = 0;
+    const { verdict } = await judge.judge(one, undefined, undefined);
+    assert.equal(here, isHere ? 1 : 0, name);
+    assert.equal(verdict, isHere ? undefined : 'unmeasured', name);
+  }
 });
