@@ -9,6 +9,7 @@ import { systemClock } from '../../src/clock.js';
 import type { AgentConfig } from '../../src/config/agent-config.js';
 import type { ServerConfig } from '../../src/config/server-config.js';
 import { openTpm } from '../../src/host/open-tpm.js';
+import { defaultCommandLine } from '../../src/host/swtpm/boot-events.js';
 import type { MeasuredHost } from '../../src/host/swtpm/measured-host.js';
 import { createLogger } from '../../src/log.js';
 import { unixChannel } from '../../src/rpc/channel.js';
@@ -33,6 +34,9 @@ export const policy = {
 export const group = { kind: 'HostGroup', name: 'all', policy: 'fleet' };
 export const known = (...files: string[]) => ({
   ...{ kind: 'ReferenceSet', name: 'known' },
+  // What sets the first rules of IMA, and what else stands where a command line may stand.
+  commandLines: [defaultCommandLine],
+  bootChain: [{ digest: sha256('touchmark-dev initrd') }],
   files: files.map((content) => ({ digest: sha256(content), path: '' })),
 });
 

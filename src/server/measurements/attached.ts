@@ -130,7 +130,7 @@ function sendTick(state: SessionState): void {
   const remembered = room.memory.get(host.id);
   const known = remembered?.akName === host.akName ? remembered : undefined;
   state.seq += 1;
-  const tick = askTick(state.seq, host, known, room.config);
+  const tick = askTick(state.seq, host, known, room.config, room.clock.now());
   state.underWay = { tick, answered: false, waiters };
   state.again = false;
   state.lastTickAt = room.clock.monotonic();

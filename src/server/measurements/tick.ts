@@ -36,6 +36,7 @@ export function askTick(
   host: Host,
   known: Remembered | undefined,
   { bank, pcrs }: Pick<MeasurementConfig, 'bank' | 'pcrs'>,
+  now: number,
 ): AskedTick {
   const nonce = new Uint8Array(randomBytes(NONCE_SIZE));
   const wishes = wishesFor(known?.state).map((wish) =>
