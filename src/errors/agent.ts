@@ -48,7 +48,7 @@ export const agentErrors = {
   // agent: node
   svid_unavailable: row(
     'UNAVAILABLE',
-    'Try again; `touchmark-agent explain` tells what the agent waits for.',
+    'Try again; `touchmark-agent explain`, run as root, tells what the server said and when.',
   ),
   server_away: row('UNAVAILABLE', 'Check server_address, server_port and the network in between.'),
   server_untrusted: row(

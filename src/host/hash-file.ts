@@ -49,15 +49,17 @@ export function createFileHasher(options: FileHasherOptions = {}): FileHasher {
   }
 
   function computeOnce(file: FileHandle, key: string, user: number): Promise<string> {
-    const shared = running.get(key);
+    // Shared with nobody whose turn may be far away.
+    const mine = `${user}/${key}`;
+    const shared = running.get(mine);
     if (shared !== undefined) return shared;
     const started = compute(file, key, user)
       .then((sha256) => {
         remember(known, maxEntries, key, sha256);
         return sha256;
       })
-      .finally(() => running.delete(key));
-    running.set(key, started);
+      .finally(() => running.delete(mine));
+    running.set(mine, started);
     return started;
   }
 

@@ -10,48 +10,53 @@ export interface Turns extends AsyncIterable<void> {
   unlessFailed<T>(work: Promise<T>): Promise<T>;
 }
 
+interface State {
+  pending: boolean;
+  failure: Error | undefined;
+  wake(): void;
+  interrupt(error: Error): void;
+}
+
 /** @param signal the turns throw its reason once it fires: they never just end */
 export function createTurns(signal: AbortSignal): Turns {
-  let pending = true;
-  let failure: Error | undefined;
-  let wake = () => {};
-  let interrupt: (error: Error) => void = () => {};
-  async function* turns(): AsyncGenerator<void> {
-    const onAbort = () => wake();
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      for (;;) {
-        signal.throwIfAborted();
-        if (failure !== undefined) throw failure;
-        if (pending) {
-          pending = false;
-          yield;
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
-  }
+  const state: State = { pending: true, failure: undefined, wake() {}, interrupt() {} };
   return {
     stir() {
-      pending = true;
-      wake();
+      state.pending = true;
+      state.wake();
     },
     fail(error) {
-      failure = error;
-      wake();
-      interrupt(error);
+      state.failure = error;
+      state.wake();
+      state.interrupt(error);
     },
     unlessFailed: (work) =>
       new Promise((resolve, reject) => {
-        interrupt = reject;
-        if (failure !== undefined) reject(failure);
+        state.interrupt = reject;
+        if (state.failure !== undefined) reject(state.failure);
         work.then(resolve, reject);
       }),
-    [Symbol.asyncIterator]: turns,
+    [Symbol.asyncIterator]: () => turns(state, signal),
   };
+}
+
+async function* turns(state: State, signal: AbortSignal): AsyncGenerator<void> {
+  const onAbort = () => state.wake();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      if (state.failure !== undefined) throw state.failure;
+      if (state.pending) {
+        state.pending = false;
+        yield;
+      } else {
+        await new Promise<void>((resolve) => {
+          state.wake = resolve;
+        });
+      }
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }

@@ -59,10 +59,6 @@ export function openScope(context: NativeContext, timeoutMs: number, backOffMs =
   const held: Held = { handles: [], outputs: [] };
   let stuck: Promise<unknown> | undefined;
 
-  async function once<N extends EsysName>(name: N, args: CallArguments<N>): Promise<number> {
-    return waited(timeoutMs, esys.later(name, ...withContext<N>(address, args)));
-  }
-
   async function waited(limitMs: number, running: Promise<number>): Promise<number> {
     try {
       return await within(limitMs, running);
@@ -75,7 +71,10 @@ export function openScope(context: NativeContext, timeoutMs: number, backOffMs =
     get stuck() {
       return stuck;
     },
-    call: (name, ...args) => repeated(name, backOffMs, () => once(name, args)),
+    call: (name, ...args) =>
+      repeated(name, backOffMs, () =>
+        waited(timeoutMs, esys.later(name, ...withContext<typeof name>(address, args))),
+      ),
     local(name, ...args) {
       const code = esys.now(name, ...withContext<typeof name>(address, args));
       if (code !== 0) throw new TpmCallError(name, code);
