@@ -20,7 +20,7 @@ import {
 } from '../../support/appraisal-factory.js';
 import { measure, sha256 } from '../../support/appraisal-host.js';
 import { codesOf, componentOf, faults, judge } from '../../support/appraisal-judge.js';
-import type { MadeEvent } from '../../support/boot-log-factory.js';
+import { locality, type MadeEvent } from '../../support/boot-log-factory.js';
 
 /** The good log with one event changed, left out (`undefined`) or followed by more. */
 function changed(which: (event: MadeEvent) => boolean, ...by: MadeEvent[]): MadeEvent[] {
@@ -48,6 +48,17 @@ test('a host that shows what the policy names passes every component', () => {
       ['runtime', 4],
     ],
   );
+});
+
+test('a false start-up locality leaves PCR 0 unexplained, and the host drifts; a true one is trusted', () => {
+  const from = (startup: number, ...told: MadeEvent[]) => judge({ startup, boot: [...told, ...bootEvents] });
+  for (const result of [from(0), from(3, locality(3)), from(4, locality(4)), from(0, locality(0))]) {
+    assert.equal(result.verdict, 'trusted');
+  }
+  for (const result of [from(0, locality(3)), from(3, locality(4)), from(3), from(4, locality(9))]) {
+    assert.equal(result.verdict, 'drifted');
+    assert.deepEqual(codesOf(result, 'firmware'), ['pcr_unexplained']);
+  }
 });
 
 test('firmware: an unknown digest, a lying event, a missing, a second and an error separator fail', () => {
