@@ -1,4 +1,4 @@
-/** Turns a group of commits into one LevelDB batch: conditions, revisions, the new sum. Pure. */
+/** Turns a group of commits into one LevelDB batch: conditions, revisions, the new sum. */
 import { TouchmarkError } from '../../errors.js';
 import type { Commit, Condition, Write } from './contract.js';
 import {
@@ -44,13 +44,24 @@ export function keysOf(requests: readonly CommitRequest[]): string[] {
   return [...keys];
 }
 
-/** Requests see what those before them in the group write; a refused one leaves nothing. */
-export function stageGroup(requests: readonly CommitRequest[], present: RawRecords, head: Head): StagedGroup {
+/** Of records that are written: much more in one go would hold up the event loop. */
+const SLICE_BYTES = 2 * 1024 * 1024;
+
+/**
+ * Requests see what those before them in the group write; a refused one leaves nothing. Nobody else may stage meanwhile: where
+ * much is written, the loop is left to others in between.
+ */
+export async function stageGroup(
+  requests: readonly CommitRequest[],
+  present: RawRecords,
+  head: Head,
+): Promise<StagedGroup> {
   const records = new Map(present);
   const touched = new Set<string>();
   let { revision } = head;
   let sum: Uint8Array = Buffer.from(head.sum, 'hex');
-  const staged = requests.map((request): Staged => {
+  let bytes = 0;
+  const stage = async (request: CommitRequest): Promise<Staged> => {
     const error = refusal(request.conditions, records);
     if (error !== undefined) return { error };
     if (request.writes.length === 0) return { commit: { revision, writes: [] } };
@@ -63,9 +74,15 @@ export function stageGroup(requests: readonly CommitRequest[], present: RawRecor
       if (after !== undefined) sum = foldSum(sum, sumOf(key, after));
       records.set(key, after);
       touched.add(key);
+      bytes += after?.length ?? 0;
+      if (bytes < SLICE_BYTES) continue;
+      bytes = 0;
+      await new Promise((resolve) => setImmediate(resolve));
     }
     return { commit: { revision, writes: request.writes } };
-  });
+  };
+  const staged: Staged[] = [];
+  for (const request of requests) staged.push(await stage(request));
   if (touched.size === 0) return { staged, head, operations: [], inverse: [] };
   const newHead = { ...head, revision, sum: Buffer.from(sum).toString('hex') };
   return {

@@ -57,7 +57,7 @@ export function decodeRecord<K extends Kind>(kind: K, dbKey: string, raw: string
 
 /** One record's part of the sum. Finds what a disk lost or changed; not made against somebody who writes the files. */
 export function sumOf(dbKey: string, raw: string): Uint8Array {
-  return createHash('sha256').update(`${dbKey}\0${raw}`).digest();
+  return createHash('sha256').update(dbKey).update('\0').update(raw).digest();
 }
 
 /** Adds a record to a sum, or takes it out again: both are exclusive or. */
