@@ -21,9 +21,12 @@ export function openRejudge(): Rejudge {
   );
   return {
     async judge(evidence, policy) {
-      if (!sent.has(policy.id)) thread.tell({ policy } satisfies RejudgePolicy);
-      sent.add(policy.id);
-      const answer = await thread.ask({ evidence, policyId: policy.id });
+      // When its turn has come, so that a thread that follows one that failed is given the policy too.
+      const answer = await thread.ask(() => {
+        if (!sent.has(policy.id)) thread.tell({ policy } satisfies RejudgePolicy);
+        sent.add(policy.id);
+        return { evidence, policyId: policy.id };
+      });
       if ('error' in answer) throw new Error(answer.error);
       return answer.outcome;
     },
