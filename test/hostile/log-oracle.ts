@@ -163,12 +163,15 @@ export function walkIma(bytes: Buffer): WalkedEntry[] {
   return entries;
 }
 
-/** What a list says up to the quote. The kernel vouches for nothing in a violation but for its being one. */
-export function coveredByIma(bytes: Buffer): string {
+/**
+ * What a list says up to the quote. The kernel vouches for nothing in a violation but for its being one.
+ * @param templates whether anything follows from how the data is split into fields, which no digest covers
+ */
+export function coveredByIma(bytes: Buffer, templates: boolean): string {
   return JSON.stringify(
     walkIma(bytes).map(({ pcr, template, violation, data }) => [
       pcr,
-      ...(violation ? ['violation'] : [template, data]),
+      ...(violation ? ['violation'] : [templates ? template : '', data]),
     ]),
   );
 }

@@ -34,6 +34,8 @@ export interface World {
   readonly records: number;
   /** Registers of the boot log that rules with consequences judge. */
   readonly pcrs: readonly number[];
+  /** Whether what runs has consequences. */
+  readonly runtime: boolean;
   /** Honest registers, and something in them that is not accepted. */
   readonly evil: readonly MeasuredHost[];
 }
@@ -63,7 +65,7 @@ function worldOf(
   const [entries, records] = [14, Math.min(host.userspace.length, 4)];
   return {
     ...world,
-    ...{ entries, records },
+    ...{ entries, records, runtime: world.policy.policy.runtime?.onFail === 'drift' },
     host: measure({ ...host, quotedEntries: entries, quotedRecords: records }),
     evil: evil.map((change) => measure({ ...host, ...change })),
   };
