@@ -46,7 +46,7 @@ export async function answerPage(deps: PageDeps, url: URL): Promise<PageAnswer> 
   return page(
     deps,
     nameOf(host),
-    runtime === undefined ? oneHost(deps, host, kept) : list(deps, host, kept, url),
+    runtime === undefined ? oneHost(deps, host, kept) : await list(deps, host, kept, url),
   );
 }
 
@@ -99,10 +99,10 @@ function chainOf(
   };
 }
 
-function list(deps: PageDeps, host: Host, { latest, note }: KeptEvidence, url: URL): Html {
+async function list(deps: PageDeps, host: Host, { latest, note }: KeptEvidence, url: URL): Promise<Html> {
   const judged = (deps.measurements.current(host.id)?.record ?? host.appraisal)?.components ?? [];
   const after = Number.parseInt(url.searchParams.get('after') ?? '0', 10) || 0;
-  const shown = runtimeSection({
+  const shown = await runtimeSection({
     ...{ hostId: host.id, after, list: logBytes(latest, 'ima-list') ?? new Uint8Array() },
     reasons: judged.flatMap(({ reasons }) => reasons),
   });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ComponentReason } from '../../measure/appraise/contract.js';
 import { parseImaBinary } from '../../measure/ima/ima-binary.js';
 import { type ImaEntry, readImaEntry } from '../../measure/ima/ima-entry.js';
@@ -15,8 +16,8 @@ export interface RuntimeView {
 }
 
 /** The run-time list, as far as quotes vouch for it, page by page; what a reason names is marked. */
-export function runtimeSection({ hostId, list, after, reasons }: RuntimeView): Html {
-  const { entries, more } = pageOf(list, after);
+export async function runtimeSection({ hostId, list, after, reasons }: RuntimeView): Promise<Html> {
+  const { entries, more } = await pageOf(list, after);
   const marks = marksOf(reasons);
   const to = (entry: number, words: string) =>
     html`<a href="/hosts/${hostId}/runtime?after=${entry}">${words}</a>`;
@@ -47,11 +48,18 @@ function row(entry: ImaEntry, codes: readonly string[] | undefined): Html {
 <td>${shortHex(digest)}</td><td>${facts.join(', ')}</td></tr>`;
 }
 
-/** Stops as soon as the page is full: a list may have a hundred thousand entries. */
-function pageOf(list: Uint8Array, after: number): { entries: ImaEntry[]; more: boolean } {
+/** Entries that are gone past at once: some milliseconds. */
+const PER_TURN = 5000;
+
+/**
+ * Stops as soon as the page is full, and lets other work go on meanwhile: a list may have hundreds of thousands of entries. A
+ * thread would have to be handed all its bytes first, which takes longer than any of these turns.
+ */
+async function pageOf(list: Uint8Array, after: number): Promise<{ entries: ImaEntry[]; more: boolean }> {
   const entries: ImaEntry[] = [];
   try {
     for (const record of parseImaBinary(list)) {
+      if (record.event % PER_TURN === 0) await nextTurn();
       if (record.event <= after) continue;
       if (entries.length === ENTRIES_PER_PAGE) return { entries, more: true };
       entries.push(readImaEntry(record));
