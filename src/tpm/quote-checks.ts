@@ -26,17 +26,25 @@ export function checkSignature(attest: Uint8Array, signature: TpmSignature, ak: 
   );
 }
 
-/** A host's key verifies a quote with every tick, and importing it costs as much as verifying with it. */
-const imported = new WeakMap<TpmPublic, KeyObject>();
+/** What is made of a key once: a host's key verifies a quote with every tick, and importing it costs as much as that. */
+interface Prepared {
+  readonly object: KeyObject;
+  readonly qualifiedName: Uint8Array;
+}
 
-function importedKey(ak: TpmPublic): KeyObject {
-  const key = imported.get(ak) ?? keyObjectOf(plainKeyOf(ak));
-  imported.set(ak, key);
-  return key;
+const prepared = new WeakMap<TpmPublic, Prepared>();
+
+function preparedOf(ak: TpmPublic): Prepared {
+  const known = prepared.get(ak) ?? {
+    object: keyObjectOf(plainKeyOf(ak)),
+    qualifiedName: primaryQualifiedName(ak),
+  };
+  prepared.set(ak, known);
+  return known;
 }
 
 function isSignedBy(attest: Uint8Array, signature: TpmSignature, ak: TpmPublic): boolean {
-  const key = importedKey(ak);
+  const key = preparedOf(ak).object;
   if (signature.algorithm === 'ecdsa') {
     const raw = ieeeP1363(signature, ak.type === 'ecc' ? curveByName(ak.curve).size : 0);
     return verify(signature.hash, attest, { key, dsaEncoding: 'ieee-p1363' }, raw);
@@ -60,7 +68,7 @@ export function checkExtraData(found: Uint8Array, expected: Uint8Array): void {
 
 /** Proves that the signing key is a primary of the endorsement hierarchy: the chip, not the host, fills this field. */
 export function checkQualifiedSigner(found: Uint8Array, ak: TpmPublic): void {
-  if (sameBytes(found, primaryQualifiedName(ak))) return;
+  if (sameBytes(found, preparedOf(ak).qualifiedName)) return;
   const message =
     'the quote was not signed by a primary key of the endorsement hierarchy with the Name of this key';
   throw new TouchmarkError('quote_signer', message);

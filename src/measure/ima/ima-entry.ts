@@ -48,7 +48,7 @@ function legacy(data: Uint8Array, facts: Facts): string | undefined {
   const end = data.indexOf(0, LEGACY_DIGEST);
   if (data.subarray(end).some((byte) => byte !== 0)) return 'its name has a NUL inside';
   facts.fileDigest = { algorithm: 'sha1', digest: data.subarray(0, LEGACY_DIGEST), of: 'file' };
-  facts.path = pathOf(data.subarray(LEGACY_DIGEST, end));
+  facts.path = new MeasuredPath(data.subarray(LEGACY_DIGEST, end));
   return undefined;
 }
 
@@ -115,16 +115,19 @@ function splitDigest(bytes: Buffer, second: boolean): ImaFileDigest | undefined 
 
 function name(bytes: Buffer, facts: Facts): string | undefined {
   if (bytes.indexOf(0) !== bytes.length - 1) return 'its name does not end in its only NUL';
-  facts.path = pathOf(bytes.subarray(0, -1));
+  facts.path = new MeasuredPath(bytes.subarray(0, -1));
   return undefined;
 }
 
 /** The text is made when it is asked for: most entries of a long list are never shown. */
-function pathOf(bytes: Uint8Array): ImaPath {
-  return {
-    bytes,
-    get text() {
-      return pathText(bytes);
-    },
-  };
+class MeasuredPath implements ImaPath {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  get text(): string {
+    return pathText(this.bytes);
+  }
 }
