@@ -1,6 +1,6 @@
 import { pathText } from '../path-text.js';
 import { type ImaRecord, LEGACY_DIGEST, LEGACY_TEMPLATE } from './ima-record.js';
-import { fieldsOf, type ImaField, type ImaFileDigest, readDigest } from './ima-template.js';
+import { fieldsOf, type ImaField, type ImaFileDigest, MAX_LABEL, readDigest } from './ima-template.js';
 
 /** A name as the kernel measured it: any bytes but NUL; the kernel writes `_` for a space. */
 export interface ImaPath {
@@ -53,7 +53,7 @@ function legacy(data: Uint8Array, facts: Facts): string | undefined {
 }
 
 function sized(data: Uint8Array, fields: readonly ImaField[], facts: Facts): string | undefined {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   let at = 0;
   for (const field of fields) {
     if (bytes.length - at < 4) return `it ends before field ${field}`;
@@ -109,8 +109,10 @@ function fileDigest(bytes: Buffer, facts: Facts, second: boolean): string | unde
 
 /** `sha256:` NUL digest. */
 function splitDigest(bytes: Buffer, second: boolean): ImaFileDigest | undefined {
-  const nul = bytes.subarray(0, 40).indexOf(0);
-  return nul < 0 ? undefined : readDigest(bytes.toString('latin1', 0, nul), bytes.subarray(nul + 1), second);
+  const nul = bytes.indexOf(0);
+  return nul < 0 || nul > MAX_LABEL
+    ? undefined
+    : readDigest(bytes.toString('latin1', 0, nul), bytes.subarray(nul + 1), second);
 }
 
 function name(bytes: Buffer, facts: Facts): string | undefined {

@@ -78,11 +78,38 @@ export interface ImaFileDigest {
   readonly of: 'file' | 'verity';
 }
 
-/** Reads `sha256:` or, in the second version, `ima:sha256:` or `verity:sha256:`; undefined if it is no such thing. */
-export function readDigest(label: string, digest: Uint8Array, second: boolean): ImaFileDigest | undefined {
-  const match = (second ? /^(ima|verity):([a-z0-9-]{1,20}):$/ : /^()([a-z0-9-]{1,20}):$/).exec(label);
+/** Longest that stands before a digest, and is read as that. */
+export const MAX_LABEL = 40;
+
+interface Label {
+  readonly algorithm: string;
+  readonly of: ImaFileDigest['of'];
+  /** Bytes of the digest; undefined for an algorithm that we do not know. */
+  readonly size: number | undefined;
+}
+
+/** A list has a hundred thousand entries and one or two labels. */
+const labels = new Map<string, Label | undefined>();
+const MAX_LABELS = 64;
+
+/** `sha256:` or, in the second version, `ima:sha256:` or `verity:sha256:`. */
+function labelOf(text: string, second: boolean): Label | undefined {
+  const key = second ? `2 ${text}` : text;
+  if (labels.has(key)) return labels.get(key);
+  const match = (second ? /^(ima|verity):([a-z0-9-]{1,20}):$/ : /^()([a-z0-9-]{1,20}):$/).exec(text);
   const algorithm = match?.[2];
-  if (algorithm === undefined || digest.length !== (sizes.get(algorithm) ?? digest.length)) return undefined;
+  const of = match?.[1] === 'verity' ? 'verity' : 'file';
+  const label =
+    algorithm === undefined ? undefined : ({ algorithm, of, size: sizes.get(algorithm) } as const);
+  if (labels.size >= MAX_LABELS) labels.clear();
+  labels.set(key, label);
+  return label;
+}
+
+/** Reads a digest by its label; undefined if it is no such thing. */
+export function readDigest(label: string, digest: Uint8Array, second: boolean): ImaFileDigest | undefined {
+  const known = labelOf(label, second);
+  if (known === undefined || digest.length !== (known.size ?? digest.length)) return undefined;
   if (digest.length === 0 || digest.length > 64) return undefined;
-  return { algorithm, digest, of: match?.[1] === 'verity' ? 'verity' : 'file' };
+  return { algorithm: known.algorithm, digest, of: known.of };
 }
