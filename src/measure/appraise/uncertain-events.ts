@@ -32,7 +32,7 @@ function uncertainRecords(context: BootChainContext): Tally {
   const tally = counting();
   for (const seen of [9, 11, 12, 13, 15].flatMap((pcr) => events(pcr))) {
     const { pcr } = seen.event;
-    if (pcr === KERNEL_PCR && ukis.measured) continue;
+    if (pcr === KERNEL_PCR && ukis.measured.length > 0) continue;
     if (isNamed(seen, context) || compiled.userspace.digests.has(seen.digest)) continue;
     if (lines.isProven(seen.event)) continue;
     const what = 'may be a record of user space: nothing names it';
