@@ -29,7 +29,8 @@ export interface ImaEntry {
   readonly problem?: string;
 }
 
-type Facts = { -readonly [Key in keyof ImaEntry]?: ImaEntry[Key] };
+/** An entry while it is read. */
+type Facts = { -readonly [Key in keyof ImaEntry]: ImaEntry[Key] };
 
 /**
  * Reads the template data. Never throws: data that is not what its template says is a `problem`, an unknown template
@@ -38,10 +39,9 @@ type Facts = { -readonly [Key in keyof ImaEntry]?: ImaEntry[Key] };
 export function readImaEntry(record: ImaRecord): ImaEntry {
   const { event, pcr, template, templateDigest, violation, data } = record;
   const fields = fieldsOf(template);
-  const facts: Facts = {};
+  const facts: Facts = { event, pcr, template, templateDigest, violation };
   const problem = fields && (template === LEGACY_TEMPLATE ? legacy(data, facts) : sized(data, fields, facts));
-  const read = problem === undefined ? facts : { problem };
-  return { event, pcr, template, templateDigest, violation, ...read };
+  return problem === undefined ? facts : { event, pcr, template, templateDigest, violation, problem };
 }
 
 function legacy(data: Uint8Array, facts: Facts): string | undefined {
