@@ -27,8 +27,9 @@ if (files.length === 0) {
 }
 // Slow suites share chips and sockets, so their files run one by one; unit tests wait more than they compute.
 const concurrency = `--test-concurrency=${suite === 'unit' ? availableParallelism() + 1 : 1}`;
-// A test that hangs is a failure, not a night without a result.
-const timeout = `--test-timeout=${suite === 'vm' ? 900_000 : 300_000}`;
+// A file that hangs is a failure, not a night without a result. Emulated machines and hundreds of kills take their time.
+const longest = { vm: 1_800_000, hostile: 600_000 }[suite] ?? 300_000;
+const timeout = `--test-timeout=${longest}`;
 const run = spawnSync(process.execPath, ['--test', timeout, concurrency, ...files], {
   stdio: 'inherit',
 });
