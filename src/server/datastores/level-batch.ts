@@ -1,4 +1,5 @@
 /** Turns a group of commits into one LevelDB batch: conditions, revisions, the new sum. */
+import { setImmediate } from 'node:timers/promises';
 import { TouchmarkError } from '../../errors.js';
 import type { Commit, Condition, Write } from './contract.js';
 import {
@@ -77,7 +78,7 @@ export async function stageGroup(
       bytes += after?.length ?? 0;
       if (bytes < SLICE_BYTES) continue;
       bytes = 0;
-      await new Promise((resolve) => setImmediate(resolve));
+      await setImmediate();
     }
     return { commit: { revision, writes: request.writes } };
   };

@@ -1,4 +1,5 @@
 /** Forgets evidence that is older than it is kept, and what is kept of one host beyond its share; never the newest. */
+import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../../errors.js';
 import type { Commit, Write } from '../datastores/contract.js';
 import type { EvidenceRecord, Host } from '../model.js';
@@ -77,7 +78,7 @@ function hasEvidence(hosts: Iterable<Host>): boolean {
 async function pruneAll(room: Room): Promise<void> {
   for (const { id } of [...room.registry.hosts()]) {
     await attempt(room, id, () => pruneHost(room, id));
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
   }
 }
 

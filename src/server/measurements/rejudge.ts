@@ -2,6 +2,7 @@
  * When policies change, or a window of time begins or ends, the hosts that it concerns are judged anew from what they showed
  * last. Evidence that fails the policy in force is never held back here: what holds a publication back comes before it.
  */
+import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../../errors.js';
 import type { Host } from '../model.js';
 import type { ArchivedEvidence } from './contract.js';
@@ -71,7 +72,7 @@ async function rejudgeEach(room: Room, hosts: Iterator<Host>, over: () => boolea
     if (over()) return;
     if (isConcerned(room, host)) await rejudgeHost(room, host);
     if (performance.now() - sliceAt < SLICE_MS) continue;
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
     sliceAt = performance.now();
   }
 }
