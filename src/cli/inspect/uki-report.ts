@@ -1,4 +1,5 @@
 import { TouchmarkError } from '../../errors.js';
+import { hex } from '../../measure/appraise/digest-text.js';
 import { pcrsAsJson } from '../../measure/banks.js';
 import { authenticodeHash } from '../../measure/uki/authenticode.js';
 import { KERNEL_PCR, type Pcr11, predictPcr11 } from '../../measure/uki/pcr11.js';
@@ -64,8 +65,4 @@ function authenticodeOf(image: PeImage): Record<string, string> {
 
 function sectionDigests({ name, content }: UkiSection) {
   return { name, size: content.length, sha256: hex(digest('sha256', content)) };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

@@ -1,5 +1,7 @@
 /** What of a judgement goes into the archive: a record where something changed, and of the logs what is not there yet. */
 import { type LogKind, type LogPart, logKinds } from '../../measure/appraise/contract.js';
+import { hex } from '../../measure/appraise/digest-text.js';
+import type { PcrValues } from '../../tpm/pcr.js';
 import type { Condition, Write } from '../datastores/contract.js';
 import type { EvidenceRecord } from '../model.js';
 import { recordedLogs } from './archive.js';
@@ -35,7 +37,7 @@ export function evidenceWrites(
     signature: base64(verified.signature),
     bank: verified.quote.selection.bank,
     pcrs: [...verified.quote.selection.pcrs],
-    pcrValues: hexValues(settled),
+    pcrValues: hexValues(verified.pcrValues),
     logs: logLengths(settled),
     absent: absentReasons(evidence.logs),
     policyId: inForce?.policy.id ?? '',
@@ -104,12 +106,9 @@ function absentReasons(logs: Readonly<Record<LogKind, LogPart>>): Record<string,
   return Object.fromEntries(reasons);
 }
 
-function hexValues({ verified: { pcrValues } }: Settled): Record<string, string> {
-  const values = [...(pcrValues ?? [])].map(([index, value]) => [
-    String(index),
-    Buffer.from(value).toString('hex'),
-  ]);
-  return Object.fromEntries(values);
+/** Registers as records hold them: by their number, in hex. */
+export function hexValues(values: PcrValues | undefined): Record<string, string> {
+  return Object.fromEntries([...(values ?? [])].map(([index, value]) => [String(index), hex(value)]));
 }
 
 function base64(bytes: Uint8Array): string {

@@ -8,7 +8,7 @@ import { judgementReasons } from '../hosts/derive.js';
 import { transition } from '../hosts/state.js';
 import type { AppraisalRecord, Host, QuoteRecord, Reason } from '../model.js';
 import { newestId } from './archive-keys.js';
-import { bringsLogs, evidenceWrites } from './evidence-writes.js';
+import { bringsLogs, evidenceWrites, hexValues } from './evidence-writes.js';
 import { joinRemembered, joinSets, judgementKey, maintenanceEnd, type Remembered } from './memory.js';
 import type { Room, VerifiedQuote } from './room.js';
 import type { Settled } from './settle.js';
@@ -170,10 +170,6 @@ export function quoteRecord(
   { quote, pcrValues }: Pick<VerifiedQuote, 'pcrValues'> & { quote: QuoteFacts },
   at: number,
 ): QuoteRecord {
-  const values = [...(pcrValues ?? [])].map(([index, value]) => [
-    String(index),
-    Buffer.from(value).toString('hex'),
-  ]);
   return {
     at,
     resetCount: quote.resetCount,
@@ -182,6 +178,6 @@ export function quoteRecord(
     safe: quote.safe,
     firmwareVersion: quote.firmwareVersion.toString(16).padStart(16, '0'),
     bank: quote.selection.bank,
-    pcrs: Object.fromEntries(values),
+    pcrs: hexValues(pcrValues),
   };
 }

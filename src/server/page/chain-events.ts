@@ -1,6 +1,7 @@
 /** What a boot measured, as rows: the firmware's log, then that of user space. What they say of themselves nobody vouches for. */
 import { messageOf } from '../../errors.js';
 import type { LogKind, LogPart } from '../../measure/appraise/contract.js';
+import { hex } from '../../measure/appraise/digest-text.js';
 import { parseBootLog } from '../../measure/boot/boot-log.js';
 import { bootEventText } from '../../measure/boot/event-text.js';
 import { eventType, eventTypeName } from '../../measure/boot/event-types.js';
@@ -73,5 +74,5 @@ function userspaceEvents(bytes: Uint8Array, bank: string): ChainEvent[] {
 }
 
 function hexOf(digest: Uint8Array | undefined): string {
-  return digest === undefined ? '' : Buffer.from(digest).toString('hex');
+  return digest === undefined ? '' : hex(digest);
 }
