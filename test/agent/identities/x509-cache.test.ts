@@ -223,13 +223,19 @@ test('a removal makes room for an entry that found none', async (t) => {
   await holds(store, 'b');
 });
 
-test('what nobody used for a whole life of its SVID is not renewed without prefetch', async (t) => {
+/** An SVID without prefetch that was asked for once, and renewed once since. */
+async function renewedOnce(t: test.TestContext) {
   const { store, clock } = serving(t);
   const entry = makeEntry('a', { disableX509SvidPrefetch: true });
   store.put(entry);
   await store.ensureX509([entry], never);
   await clock.pass(1_801_000, 1_801_000);
   await until('renewed once', () => store.server.batches.length === 2);
+  return { store, clock };
+}
+
+test('what nobody used for a whole life of its SVID is not renewed without prefetch', async (t) => {
+  const { store, clock } = await renewedOnce(t);
   await clock.pass(1_801_000, 1_801_000);
   await clock.pass(1_800_000, 60_000);
   assert.equal(store.server.batches.length, 2);
@@ -237,12 +243,7 @@ test('what nobody used for a whole life of its SVID is not renewed without prefe
 });
 
 test('to look at an SVID is no use of it', async (t) => {
-  const { store, clock } = serving(t);
-  const entry = makeEntry('a', { disableX509SvidPrefetch: true });
-  store.put(entry);
-  await store.ensureX509([entry], never);
-  await clock.pass(1_801_000, 1_801_000);
-  await until('renewed once', () => store.server.batches.length === 2);
+  const { store, clock } = await renewedOnce(t);
   for (let minute = 0; minute < 60; minute += 1) {
     store.look('a');
     await clock.pass(60_000);

@@ -13,6 +13,17 @@ import { writePem } from '../../../src/x509/pem.js';
 import { denyWorld, domain, LIFETIME, nodeOf } from '../../fakes/deny-world.js';
 import { until } from '../../fakes/manual-clock.js';
 
+/** An SVID of node a, and a new authority since. */
+async function replacedAuthority() {
+  const world = denyWorld();
+  const run = await world.start();
+  await world.enrol('a');
+  const first = run.authority.x509.signer();
+  const { serial } = await run.x509(nodeOf('a'));
+  await run.authority.x509.activate((await run.authority.x509.prepare()).id);
+  return { world, run, first, serial };
+}
+
 describe('the deny feed and the CRLs', () => {
   test('are there from the start, empty, for every authority that signs or soon will', async () => {
     const world = denyWorld();
@@ -159,12 +170,7 @@ describe('the deny feed and the CRLs', () => {
   });
 
   test('of an old authority are signed on after a restart, while the key manager keeps its key', async () => {
-    const world = denyWorld();
-    const run = await world.start();
-    await world.enrol('a');
-    const first = run.authority.x509.signer();
-    const { serial } = await run.x509(nodeOf('a'));
-    await run.authority.x509.activate((await run.authority.x509.prepare()).id);
+    const { world, run, first, serial } = await replacedAuthority();
     await run.stop();
     const again = await world.start();
     await world.setState('a', 'drifted');
@@ -174,12 +180,7 @@ describe('the deny feed and the CRLs', () => {
   });
 
   test('keep the last list of an old authority over a restart, when its key is gone, and go on counting', async () => {
-    const world = denyWorld();
-    const run = await world.start();
-    await world.enrol('a');
-    const first = run.authority.x509.signer();
-    const { serial } = await run.x509(nodeOf('a'));
-    await run.authority.x509.activate((await run.authority.x509.prepare()).id);
+    const { world, run, first, serial } = await replacedAuthority();
     await world.setState('a', 'drifted');
     await world.clock.pass(1100);
     const { sequence } = run.publisher.current();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AttestingAgent } from '../../fakes/chip-agent.js';
 import type { MeasuredHost } from '../../fakes/measured-host.js';
-import { live } from './live.js';
+import { live, unanswered } from './live.js';
 import type { HostSession, MeasuringWorld } from './world.js';
 
 /** An agent whose answer to the challenge is made at once and arrives after `meanwhile`. */
@@ -51,10 +51,7 @@ describe('an attestation and a tick of one host at once', () => {
 
   it('nor does an attestation that keeps more than a tick whose answer comes after it', async () => {
     const { world, host, session } = await live();
-    session.auto = false;
-    await session.grow();
-    const [tick] = session.ticks;
-    assert.ok(tick !== undefined);
+    const tick = await unanswered(session);
     const value = await host.answerTick(tick);
     host.run('/usr/bin/two');
     await world.attestHost(host);

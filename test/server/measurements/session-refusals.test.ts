@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { hasCode } from '../../../src/errors.js';
 import { inForce } from '../../fakes/fake-policies.js';
 import { type MeasuredHost, measuredHost } from '../../fakes/measured-host.js';
-import { live } from './live.js';
+import { live, unanswered } from './live.js';
 import type { MeasuringWorld } from './world.js';
 
 describe('evidence that is not what was asked for', () => {
@@ -70,10 +70,7 @@ describe('evidence that is not what was asked for', () => {
 
   it('another chip cannot speak for this one', async () => {
     const { world, session } = await live();
-    session.auto = false;
-    await session.grow();
-    const [tick] = session.ticks;
-    assert.ok(tick !== undefined);
+    const tick = await unanswered(session);
     await session.say({ case: 'evidence', value: await measuredHost().answerTick(tick) });
     assert.ok(hasCode(await session.ended, 'quote_signature'));
     await world[Symbol.asyncDispose]();
@@ -81,10 +78,7 @@ describe('evidence that is not what was asked for', () => {
 
   it('one answer is good once', async () => {
     const { world, host, session } = await live();
-    session.auto = false;
-    await session.grow();
-    const [tick] = session.ticks;
-    assert.ok(tick !== undefined);
+    const tick = await unanswered(session);
     const value = await host.answerTick(tick);
     await session.say({ case: 'evidence', value });
     await session.say({ case: 'evidence', value });
@@ -95,10 +89,7 @@ describe('evidence that is not what was asked for', () => {
 
   it('an answer that comes too late is no answer, and no crime', async () => {
     const { world, host, session } = await live();
-    session.auto = false;
-    await session.grow();
-    const [tick] = session.ticks;
-    assert.ok(tick !== undefined);
+    const tick = await unanswered(session);
     await world.clock.pass(15_000, 1000);
     await session.answer(tick);
     assert.equal(session.over, false);

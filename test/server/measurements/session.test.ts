@@ -6,7 +6,7 @@ import { TickEvidenceSchema, TickSchema } from '../../../src/wire/gen/touchmark/
 import { inForce } from '../../fakes/fake-policies.js';
 import { settle, until } from '../../fakes/manual-clock.js';
 import { measuredHost } from '../../fakes/measured-host.js';
-import { live, seqs } from './live.js';
+import { live, seqs, unanswered } from './live.js';
 import { measuringWorld } from './world.js';
 
 describe('ticks', () => {
@@ -67,10 +67,7 @@ describe('ticks', () => {
 
   it('an unchanged host answers in less than a kilobyte', async () => {
     const { world, host, session } = await live();
-    session.auto = false;
-    await session.grow();
-    const [tick] = session.ticks;
-    assert.ok(tick !== undefined);
+    const tick = await unanswered(session);
     const bytes = toBinary(TickEvidenceSchema, await host.answerTick(tick, { without: 'all' }));
     assert.ok(bytes.length <= 1000, `${bytes.length} bytes`);
     await session.answer(tick, { without: 'all' });
@@ -195,10 +192,7 @@ describe('clock and counters on a session', () => {
 
   it('an attestation that overtakes a tick is no fallen clock', async () => {
     const { world, host, session } = await live();
-    session.auto = false;
-    await session.grow();
-    const [tick] = session.ticks;
-    assert.ok(tick !== undefined);
+    const tick = await unanswered(session);
     const value = await host.answerTick(tick);
     await world.attestHost(host);
     await session.say({ case: 'evidence', value });
@@ -239,10 +233,7 @@ describe('logs on a session', () => {
 
   it('whose tail lies ahead of the quote keep it for the next one', async () => {
     const { world, host, session } = await live();
-    session.auto = false;
-    await session.grow();
-    const [tick] = session.ticks;
-    assert.ok(tick !== undefined);
+    const tick = await unanswered(session);
     const quoted = await host.answerTick(tick);
     const { length } = host.imaList;
     host.run('/usr/bin/late');
