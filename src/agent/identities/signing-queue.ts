@@ -23,18 +23,26 @@ const MOST_CALLS = 4;
 /** Of these at most so many for measured binaries: the server may wait for evidence before it signs. */
 const MOST_MEASURED_CALLS = 2;
 
+/** What waits for the same kind of call. */
+interface Lane {
+  readonly urgent: Map<string, Entry>;
+  readonly ordinary: Map<string, Entry>;
+  readonly mostCalls: number;
+  calls: number;
+}
+
 /**
  * Turns wishes for SVIDs into few large calls: what is asked for within one turn of the event loop travels together, except
  * that measured binaries, which can take seconds, hold up nobody else.
  */
 export class SigningQueue {
   readonly #deps: SigningQueueDeps;
-  readonly #urgent = new Map<string, Entry>();
-  readonly #ordinary = new Map<string, Entry>();
+  readonly #measured = newLane(MOST_MEASURED_CALLS);
+  readonly #others = newLane(MOST_CALLS);
+  readonly #lanes = [this.#measured, this.#others];
+  readonly #waiting = this.#lanes.flatMap(({ urgent, ordinary }) => [urgent, ordinary]);
   /** Revisions that are being signed, by entry. */
   readonly #inFlight = new Map<string, number>();
-  #calls = 0;
-  #measuredCalls = 0;
   #pumping = false;
   #generation = 0;
 
@@ -44,31 +52,28 @@ export class SigningQueue {
 
   /** Waiting and in flight. */
   get size(): number {
-    return this.#urgent.size + this.#ordinary.size + this.#inFlight.size;
+    return this.#waiting.reduce((sum, { size }) => sum + size, this.#inFlight.size);
   }
 
   /** A wish for an entry that is queued, or that is being signed at this revision, joins it. */
   add(entry: Entry, urgent: boolean): void {
     if (this.#inFlight.get(entry.id) === entry.revisionNumber) return;
-    if (urgent || this.#urgent.has(entry.id)) {
-      this.#ordinary.delete(entry.id);
-      this.#urgent.set(entry.id, entry);
-    } else {
-      this.#ordinary.set(entry.id, entry);
-    }
+    const lane = measuredDigests(entry).length > 0 ? this.#measured : this.#others;
+    const hurries = urgent || this.#lanes.some((one) => one.urgent.has(entry.id));
+    const into = hurries ? lane.urgent : lane.ordinary;
+    for (const waiting of this.#waiting) if (waiting !== into) waiting.delete(entry.id);
+    into.set(entry.id, entry);
     this.#pumpSoon();
   }
 
   remove(entryId: string): void {
-    this.#urgent.delete(entryId);
-    this.#ordinary.delete(entryId);
+    for (const waiting of this.#waiting) waiting.delete(entryId);
   }
 
   /** Forgets everything; what is in flight is thrown away when it comes. */
   clear(): void {
     this.#generation += 1;
-    this.#urgent.clear();
-    this.#ordinary.clear();
+    for (const waiting of this.#waiting) waiting.clear();
     this.#inFlight.clear();
   }
 
@@ -77,25 +82,27 @@ export class SigningQueue {
     this.#pumping = true;
     queueMicrotask(() => {
       this.#pumping = false;
-      for (const measured of [true, false]) this.#pump(measured);
+      for (const lane of this.#lanes) this.#pump(lane);
     });
   }
 
-  #pump(measured: boolean): void {
-    while (this.#calls < MOST_CALLS && !this.#deps.signal.aborted) {
-      if (measured && this.#measuredCalls === MOST_MEASURED_CALLS) return;
-      const batch = this.#takeBatch(measured);
+  #pump(lane: Lane): void {
+    while (lane.calls < lane.mostCalls && this.#calls() < MOST_CALLS && !this.#deps.signal.aborted) {
+      const batch = this.#takeBatch(lane);
       if (batch.length === 0) return;
-      void this.#run(batch, measured ? 1 : 0);
+      void this.#run(lane, batch);
     }
   }
 
-  #takeBatch(measured: boolean): Entry[] {
+  #calls(): number {
+    return this.#measured.calls + this.#others.calls;
+  }
+
+  #takeBatch({ urgent, ordinary }: Lane): Entry[] {
     const batch: Entry[] = [];
-    for (const waiting of [this.#urgent, this.#ordinary]) {
+    for (const waiting of [urgent, ordinary]) {
       for (const [id, entry] of waiting) {
         if (batch.length === MOST_PER_CALL) return batch;
-        if (isMeasured(entry) !== measured) continue;
         waiting.delete(id);
         this.#inFlight.set(id, entry.revisionNumber);
         batch.push(entry);
@@ -104,13 +111,11 @@ export class SigningQueue {
     return batch;
   }
 
-  async #run(batch: readonly Entry[], measured: 0 | 1): Promise<void> {
-    this.#calls += 1;
-    this.#measuredCalls += measured;
+  async #run(lane: Lane, batch: readonly Entry[]): Promise<void> {
+    lane.calls += 1;
     const begun = this.#generation;
     const outcomes = await signBatch(this.#deps, batch);
-    this.#calls -= 1;
-    this.#measuredCalls -= measured;
+    lane.calls -= 1;
     this.#pumpSoon();
     if (begun !== this.#generation) return;
     for (const { id, revisionNumber } of batch) {
@@ -120,8 +125,8 @@ export class SigningQueue {
   }
 }
 
-function isMeasured(entry: Entry): boolean {
-  return measuredDigests(entry).length > 0;
+function newLane(mostCalls: number): Lane {
+  return { urgent: new Map(), ordinary: new Map(), mostCalls, calls: 0 };
 }
 
 interface Prepared {

@@ -39,6 +39,10 @@ function held() {
   return { open, sign };
 }
 
+const measuredBinary = [`binary:sha256:${'a'.repeat(64)}`, 'binary:measured:true'].map(parseSelector);
+const measured = (id: string, revisionNumber = 0) =>
+  makeEntry(id, { selectors: measuredBinary, revisionNumber });
+
 const errorOf = (outcome: Signed | undefined) =>
   outcome !== undefined && 'error' in outcome ? outcome.error : assert.fail('it was signed');
 
@@ -57,8 +61,6 @@ test('what is wished for in one turn travels in one call, urgent wishes first', 
 test('measured binaries travel apart, in at most two calls at a time, and hold up nobody', async () => {
   const { open, sign } = held();
   const { queue, batches, done } = begin(sign);
-  const selectors = [`binary:sha256:${'a'.repeat(64)}`, 'binary:measured:true'].map(parseSelector);
-  const measured = (id: string) => makeEntry(id, { selectors });
   queue.add(measured('m1'), true);
   queue.add(makeEntry('a'), true);
   await until('two calls', () => open.length === 2);
@@ -73,6 +75,17 @@ test('measured binaries travel apart, in at most two calls at a time, and hold u
   assert.deepEqual(batches.at(-1), ['m3']);
   for (const answer of open) answer();
   await until('signed', () => done.length === 5);
+});
+
+test('an entry that becomes one of a measured binary while it waits is asked for once, and stays urgent', async () => {
+  const { queue, batches, done } = begin();
+  queue.add(measured('m'), false);
+  queue.add(makeEntry('a'), true);
+  queue.add(measured('a', 1), false);
+  assert.equal(queue.size, 2);
+  await until('signed', () => done.length === 2);
+  assert.deepEqual(batches, [['a', 'm']]);
+  assert.equal(done[0]?.entry.revisionNumber, 1);
 });
 
 test('an urgent wish is not made ordinary by a later ordinary one', async () => {
