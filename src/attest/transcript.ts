@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { TouchmarkError } from '../errors.js';
+import { digest } from '../tpm/algorithms.js';
 import { label } from './labels.js';
 
 /** Everything that an attestation's answers are bound to: bytes exactly as they were on the wire. */
@@ -34,7 +35,7 @@ export function quoteExtraData(nonce: Uint8Array, transcriptHash: Uint8Array): U
 
 /** extraData of a session's quote, over the tick exactly as it was on the wire. */
 export function tickExtraData(nonce: Uint8Array, tick: Uint8Array): Uint8Array {
-  return tickExtraDataOfHash(nonce, createHash('sha256').update(tick).digest());
+  return tickExtraDataOfHash(nonce, digest('sha256', tick));
 }
 
 /** As `tickExtraData`, from the SHA-256 of the tick. */
@@ -63,7 +64,7 @@ function boundTo(labelText: string, nonce: Uint8Array, hash: Uint8Array): Uint8A
     const message = `the nonce has ${nonce.length} bytes instead of ${NONCE_SIZE}`;
     throw new TouchmarkError('attest_message_invalid', message);
   }
-  return createHash('sha256').update(labelText).update(nonce).update(hash).digest();
+  return digest('sha256', text(labelText), nonce, hash);
 }
 
 function text(value: string): Uint8Array {

@@ -50,39 +50,32 @@ const curves: readonly CurveRow[] = [
   { name: 'P-521', id: 0x0005, size: 66, openssl: 'secp521r1' },
 ];
 
+const hashesById = new Map(hashes.map((row) => [row.id, row]));
+const hashesByName = new Map<string, HashRow>(hashes.map((row) => [row.name, row]));
+const curvesById = new Map(curves.map((row) => [row.id, row]));
+const curvesByName = new Map(curves.map((row) => [row.name, row]));
+
 /** The hash that a TPM_ALG_ID names. */
 export function hashById(id: number): HashRow {
-  return found(
-    hashes.find((row) => row.id === id),
-    `hash algorithm ${hex16(id)} is not supported`,
-  );
+  return hashesById.get(id) ?? unsupported(`hash algorithm ${hex16(id)}`);
 }
 
 /** The hash that a bank or scheme is called by, such as `sha256`. */
 export function hashByName(name: string): HashRow {
-  return found(
-    hashes.find((row) => row.name === name),
-    `hash algorithm ${JSON.stringify(name)} is not supported`,
-  );
+  return hashesByName.get(name) ?? unsupported(`hash algorithm ${JSON.stringify(name)}`);
 }
 
 /** Whether a text is the name of a hash, and so of a PCR bank, that is understood. */
 export function isHashName(name: string): name is HashName {
-  return hashes.some((row) => row.name === name);
+  return hashesByName.has(name);
 }
 
 export function curveById(id: number): CurveRow {
-  return found(
-    curves.find((row) => row.id === id),
-    `curve ${hex16(id)} is not supported`,
-  );
+  return curvesById.get(id) ?? unsupported(`curve ${hex16(id)}`);
 }
 
 export function curveByName(name: CurveName): CurveRow {
-  return found(
-    curves.find((row) => row.name === name),
-    `curve ${JSON.stringify(name)} is not supported`,
-  );
+  return curvesByName.get(name) ?? unsupported(`curve ${JSON.stringify(name)}`);
 }
 
 /** Hashes the parts one after another, without joining them first where one is enough. */
@@ -95,7 +88,6 @@ export function hex16(value: number): string {
   return `0x${value.toString(16).padStart(4, '0')}`;
 }
 
-function found<Row>(row: Row | undefined, message: string): Row {
-  if (row === undefined) throw new TouchmarkError('tpm_algorithm_unsupported', message);
-  return row;
+function unsupported(what: string): never {
+  throw new TouchmarkError('tpm_algorithm_unsupported', `${what} is not supported`);
 }

@@ -26,7 +26,7 @@ export function readSelections(reader: Reader): PcrSelection[] {
   return Array.from({ length: count }, () => {
     const bank = hashById(reader.u16()).name;
     const bitmap = reader.bytes(atMost(reader.u8(), PCR_COUNT / 8, 'TPMS_PCR_SELECTION'));
-    const pcrs = [...bitmap].flatMap((byte, at) => bitsOf(byte).map((bit) => at * 8 + bit));
+    const pcrs = pcrsOf(bitmap);
     if (seen.has(bank))
       throw new TouchmarkError('tpm_structure_invalid', `TPML_PCR_SELECTION names the bank ${bank} twice`);
     seen.add(bank);
@@ -53,17 +53,19 @@ export function serialiseSelections(selections: readonly PcrSelection[]): Uint8A
  */
 export function pcrDigest(hash: HashName, selection: PcrSelection, values: PcrValues): Uint8Array {
   const size = hashByName(selection.bank).size;
-  const ordered = [...selection.pcrs].sort((a, b) => a - b);
-  const parts = ordered.map((pcr) => {
+  const joined = Buffer.allocUnsafe(selection.pcrs.length * size);
+  let at = 0;
+  for (const pcr of ascending(selection.pcrs)) {
     const value = values.get(pcr);
-    if (value?.length === size) return value;
-    const problem = value ? `has ${value.length} bytes instead of ${size}` : 'is missing';
-    throw new TouchmarkError(
-      'pcr_values_invalid',
-      `the value of PCR ${pcr} in bank ${selection.bank} ${problem}`,
-    );
-  });
-  return digest(hash, ...parts);
+    if (value?.length !== size) {
+      const problem = value ? `has ${value.length} bytes instead of ${size}` : 'is missing';
+      const message = `the value of PCR ${pcr} in bank ${selection.bank} ${problem}`;
+      throw new TouchmarkError('pcr_values_invalid', message);
+    }
+    joined.set(value, at);
+    at += size;
+  }
+  return digest(hash, joined);
 }
 
 /** `sha256:0,1,7`, as operators write it. */
@@ -83,6 +85,16 @@ export function checkPcr(pcr: number): number {
   );
 }
 
-function bitsOf(byte: number): number[] {
-  return [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (byte & (1 << bit)) !== 0);
+function pcrsOf(bitmap: Uint8Array): number[] {
+  const pcrs: number[] = [];
+  for (let pcr = 0; pcr < bitmap.length * 8; pcr++) {
+    if (((bitmap[pcr >> 3] ?? 0) & (1 << (pcr & 7))) !== 0) pcrs.push(pcr);
+  }
+  return pcrs;
+}
+
+/** As a TPM orders them; the same array where they are so already. */
+export function ascending(pcrs: readonly number[]): readonly number[] {
+  const inOrder = pcrs.every((pcr, at) => at === 0 || pcr > (pcrs[at - 1] ?? 0));
+  return inOrder ? pcrs : [...pcrs].sort((a, b) => a - b);
 }

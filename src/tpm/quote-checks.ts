@@ -2,7 +2,7 @@ import { constants, type KeyObject, timingSafeEqual, verify } from 'node:crypto'
 import { TouchmarkError } from '../errors.js';
 import { curveByName } from './algorithms.js';
 import { primaryQualifiedName } from './name.js';
-import { describeSelection, type PcrSelection, type PcrValues, pcrDigest } from './pcr.js';
+import { ascending, describeSelection, type PcrSelection, type PcrValues, pcrDigest } from './pcr.js';
 import type { SigningScheme, TpmPublic } from './public.js';
 import { ieeeP1363, type TpmSignature } from './signature.js';
 import { keyObjectOf, plainKeyOf } from './spki.js';
@@ -77,9 +77,9 @@ export function checkQualifiedSigner(found: Uint8Array, ak: TpmPublic): void {
 /** Exactly the bank and set that were asked for: a TPM silently clears the bits of banks that are not allocated. */
 export function checkSelection(found: readonly PcrSelection[], expected: PcrSelection): PcrSelection {
   const [only] = found;
-  const wanted = [...expected.pcrs].sort((a, b) => a - b);
-  if (only && found.length === 1 && only.bank === expected.bank && wanted.join() === only.pcrs.join())
-    return only;
+  const wanted = ascending(expected.pcrs);
+  const same = wanted.length === only?.pcrs.length && wanted.every((pcr, at) => pcr === only.pcrs[at]);
+  if (same && found.length === 1 && only.bank === expected.bank) return only;
   const asked = describeSelection([{ bank: expected.bank, pcrs: wanted }]);
   const message = `the quote covers ${describeSelection(found)} instead of ${asked}`;
   throw new TouchmarkError('quote_selection', message);

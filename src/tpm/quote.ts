@@ -147,10 +147,17 @@ export function verifyQuote(input: QuoteInput): QuoteFacts {
   for (const check of quoteChecks) check.run(state);
   const quote = known(state.quote);
   checkDigestSize(quote, known(state.scheme));
-  const { clock, resetCount, restartCount, safe, firmwareVersion, pcrDigest, extraData } = quote;
-  const { selection } = input.expected;
-  const counters = { clock, resetCount, restartCount, safe, firmwareVersion };
-  return { ...counters, pcrDigest, digestHash: known(state.scheme).hash, selection, extraData };
+  return {
+    clock: quote.clock,
+    resetCount: quote.resetCount,
+    restartCount: quote.restartCount,
+    safe: quote.safe,
+    firmwareVersion: quote.firmwareVersion,
+    pcrDigest: quote.pcrDigest,
+    digestHash: known(state.scheme).hash,
+    selection: input.expected.selection,
+    extraData: quote.extraData,
+  };
 }
 
 export interface ExplainedCheck {

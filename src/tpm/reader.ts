@@ -21,36 +21,63 @@ export interface Reader {
 
 /** @param what names the structure in messages, for example `TPMT_PUBLIC`. */
 export function readerOf(input: Uint8Array, what: string): Reader {
-  const data = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
-  let offset = 0;
-  const take = (size: number): number => {
-    if (size > data.length - offset) {
-      const message = `${what} is cut off: ${size} bytes wanted at offset ${offset} of ${data.length}`;
+  return new BufferReader(input, what);
+}
+
+class BufferReader implements Reader {
+  readonly #data: Buffer;
+  readonly #what: string;
+  #offset = 0;
+
+  constructor(input: Uint8Array, what: string) {
+    this.#data = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
+    this.#what = what;
+  }
+
+  u8(): number {
+    return this.#data.readUInt8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#data.readUInt16BE(this.#take(2));
+  }
+
+  u32(): number {
+    return this.#data.readUInt32BE(this.#take(4));
+  }
+
+  u64(): bigint {
+    return this.#data.readBigUInt64BE(this.#take(8));
+  }
+
+  bytes(size: number): Uint8Array {
+    const start = this.#take(size);
+    return new Uint8Array(this.#data.subarray(start, start + size));
+  }
+
+  sized(max: number): Uint8Array {
+    return this.bytes(atMost(this.u16(), max, this.#what));
+  }
+
+  left(): number {
+    return this.#data.length - this.#offset;
+  }
+
+  end(): void {
+    if (this.left() === 0) return;
+    const message = `${this.#what} is followed by ${this.left()} bytes that do not belong to it`;
+    throw new TouchmarkError('tpm_structure_trailing', message);
+  }
+
+  #take(size: number): number {
+    const start = this.#offset;
+    if (size > this.#data.length - start) {
+      const message = `${this.#what} is cut off: ${size} bytes wanted at offset ${start} of ${this.#data.length}`;
       throw new TouchmarkError('tpm_structure_truncated', message);
     }
-    const start = offset;
-    offset += size;
+    this.#offset += size;
     return start;
-  };
-  const bytes = (size: number): Uint8Array => {
-    const start = take(size);
-    return new Uint8Array(data.subarray(start, start + size));
-  };
-  const u16 = (): number => data.readUInt16BE(take(2));
-  return {
-    u8: () => data.readUInt8(take(1)),
-    u16,
-    u32: () => data.readUInt32BE(take(4)),
-    u64: () => data.readBigUInt64BE(take(8)),
-    bytes,
-    sized: (max) => bytes(atMost(u16(), max, what)),
-    left: () => data.length - offset,
-    end: () => {
-      if (offset === data.length) return;
-      const message = `${what} is followed by ${data.length - offset} bytes that do not belong to it`;
-      throw new TouchmarkError('tpm_structure_trailing', message);
-    },
-  };
+  }
 }
 
 /** Bounds a count or size that was read, before anything is allocated or looped over. */

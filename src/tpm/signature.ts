@@ -2,7 +2,7 @@ import { TouchmarkError } from '../errors.js';
 import { alg, type HashName, hashById, hashByName, hex16 } from './algorithms.js';
 import type { SigningScheme } from './public.js';
 import { type Reader, readerOf } from './reader.js';
-import { join, padded, sized, u16 } from './writer.js';
+import { join, sized, u16 } from './writer.js';
 
 /** A TPMT_SIGNATURE (TPM 2.0 Part 2, 11.3.4) as the chip wrote it. */
 export type TpmSignature =
@@ -48,5 +48,8 @@ export function ieeeP1363(signature: { r: Uint8Array; s: Uint8Array }, size: num
     const message = `an ECDSA signature of ${signature.r.length} and ${signature.s.length} bytes is too long for its curve`;
     throw new TouchmarkError('tpm_structure_too_large', message);
   }
-  return join(padded(signature.r, size), padded(signature.s, size));
+  const raw = new Uint8Array(2 * size);
+  raw.set(signature.r, size - signature.r.length);
+  raw.set(signature.s, 2 * size - signature.s.length);
+  return raw;
 }
