@@ -27,9 +27,16 @@ interface Extending {
   readonly digests: ReadonlyMap<string, Uint8Array>;
 }
 
-/** PCR 17 to 22 hold ones until a dynamic launch, all others zeros. */
+const startValues = new Map<string, Uint8Array>();
+
+/** PCR 17 to 22 hold ones until a dynamic launch, all others zeros. The same bytes whenever asked: copy them to change them. */
 export function startValue(bank: HashName, pcr: number): Uint8Array {
-  return new Uint8Array(hashByName(bank).size).fill(pcr >= 17 && pcr <= 22 ? 0xff : 0);
+  const key = `${bank}:${pcr}`;
+  const known = startValues.get(key);
+  if (known) return known;
+  const value = new Uint8Array(hashByName(bank).size).fill(pcr >= 17 && pcr <= 22 ? 0xff : 0);
+  startValues.set(key, value);
+  return value;
 }
 
 /** TPM2_PCR_Extend. */

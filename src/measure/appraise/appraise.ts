@@ -1,6 +1,6 @@
 import type { ComponentName, ResolvedPolicy } from '../policy/model.js';
 import { isBootLogConfirmed } from './boot-part.js';
-import { type Compared, compareLogs } from './compare-logs.js';
+import { type Compared, compareLogs, isUnderPolicy } from './compare-logs.js';
 import { compilePolicy, openWindows } from './compile.js';
 import { appraiseComponents } from './components.js';
 import { continuedState } from './continuity.js';
@@ -24,13 +24,19 @@ export function appraise(
   const before = continuedState(evidence, state, under);
   const compiled = policy && compilePolicy(policy, under.windows);
   const compared = compareLogs(evidence, before, compiled);
-  const components = compiled ? appraiseComponents({ ...compared, compiled }) : [];
+  const components = isUnderPolicy(compared) ? appraiseComponents(compared) : [];
   const confirmed = confirmedOf(compared);
   const { bank, boot, userspace, ima, registers } = compared;
-  const { resetCount, restartCount } = evidence.quote;
   const newState: AppraisalState = {
-    ...under,
-    ...{ resetCount, restartCount, confirmed, bank, boot, userspace, ima },
+    policyId: under.policyId,
+    windows: under.windows,
+    resetCount: evidence.quote.resetCount,
+    restartCount: evidence.quote.restartCount,
+    confirmed,
+    bank,
+    boot,
+    userspace,
+    ima,
     bootLogSha256: boot.sha256,
   };
   const policyName = policy?.policy.name ?? '';

@@ -3,6 +3,7 @@ import { type PcrValues, pcrDigest } from '../../tpm/pcr.js';
 import { sameBytes } from '../../tpm/quote-checks.js';
 import { IMA_PCR } from '../ima/ima-replay.js';
 import { KERNEL_PCR } from '../uki/pcr11.js';
+import { aggregateProblem } from './aggregate-problem.js';
 import { bootPart } from './boot-part.js';
 import type { Compiled } from './compile.js';
 import type { Evidence } from './contract.js';
@@ -19,8 +20,14 @@ import {
   userspacePart,
 } from './userspace-part.js';
 
-/** What the quote and the logs say together; `compiled` is for `appraise` to add. */
-export type Compared = Omit<Shown, 'compiled'>;
+/** What the quote and the logs say together, whether or not there is a policy to judge it by. */
+export interface Compared extends Omit<Shown, 'compiled'> {
+  readonly compiled: Compiled | undefined;
+}
+
+export function isUnderPolicy(compared: Compared): compared is Compared & Shown {
+  return compared.compiled !== undefined;
+}
 
 /**
  * Replays the logs, finds how far the quote bears them out, and judges what is confirmed.
@@ -47,17 +54,21 @@ export function compareLogs(
     userspace: match?.prefix.registers ?? part.before.pcrs,
     ima: kernel,
   });
+  const { facts: ima } = kernel;
   return {
-    ...{ bank, values, registers, boot, ima: kernel.facts },
+    bank,
+    compiled,
+    values,
+    registers,
+    boot,
+    ima,
+    aggregate: aggregateProblem({ ima, boot, bank, values, registers }),
     userspace: match?.whole ? confirmUserspace(part, match.prefix, compiled, bank) : known,
     foreign: part.foreign,
     userspaceRecords: part.before.events + part.log.steps.length,
     imaEntries: kernel.entries,
     silentPhases: match?.whole === true && isSilent(part, match.prefix),
-    problems: {
-      ...(kernel.problem && { ima: kernel.problem }),
-      ...(part.log.problem && !match?.whole && { userspace: part.log.problem }),
-    },
+    problems: { ima: kernel.problem, userspace: match?.whole ? undefined : part.log.problem },
   };
 }
 

@@ -31,6 +31,8 @@ const bootPcrs = {
   'command-line': linePcrs,
 } as const;
 
+const userspaceRegisters = [...userspacePcrs];
+
 /** Every component that the policy has a rule for, in the order in which they come to run. */
 export function appraiseComponents(shown: Shown): ComponentAppraisal[] {
   const { policy } = shown.compiled;
@@ -87,12 +89,12 @@ function userspaceTally(shown: Shown): Tally {
     tally.add('unknown', () => ({ code: 'nothing_measured', message, log: 'userspace-log' }));
   }
   const moved = isAsStrict(bootChain, rule) ? emptyTally : boot.uncertainRecords;
-  return allOf(registersTally(shown, [...userspacePcrs]), tally.done(), moved);
+  return allOf(registersTally(shown, userspaceRegisters), tally.done(), moved);
 }
 
 function appraisalOf(component: ComponentName, tally: Tally): ComponentAppraisal {
-  const all = severities.flatMap((severity) => tally.kept[severity]);
   const count = severities.reduce((sum, severity) => sum + tally.counts[severity], 0);
+  const all = count === 0 ? [] : severities.flatMap((severity) => tally.kept[severity]);
   const reasons = all.slice(0, MAX_REASONS);
   return {
     component,

@@ -22,9 +22,9 @@ export interface Evidence {
   /** Of `verifyQuote`: signature, nonce, signer and selection were checked. */
   readonly quote: QuoteFacts;
   /** Values that reproduce the quoted digest, and are thereby authentic; absent when they are not known. */
-  readonly pcrValues?: PcrValues;
+  readonly pcrValues?: PcrValues | undefined;
   /** Where they are not: values that some registers may have had. They count if, with what logs give, they reproduce the digest. */
-  readonly hints?: PcrValues;
+  readonly hints?: PcrValues | undefined;
   readonly logs: Readonly<Record<LogKind, LogPart>>;
 }
 

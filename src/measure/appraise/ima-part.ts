@@ -12,7 +12,7 @@ export interface ImaPart {
   readonly bytes: Uint8Array;
   /** What was known whatever this part says. */
   readonly known: ImaFacts;
-  readonly absent?: LogProblem;
+  readonly absent: LogProblem | undefined;
 }
 
 export interface ImaOutcome {
@@ -21,18 +21,19 @@ export interface ImaOutcome {
   /** PCR 10 as the list gives it: where it matches, or at its end. */
   readonly value: Uint8Array;
   readonly entries: number;
-  readonly problem?: LogProblem;
+  readonly problem: LogProblem | undefined;
 }
 
 const nothing = new Uint8Array();
 
 export function imaPart(part: LogPart, before: ImaFacts | undefined, bank: HashName): ImaPart {
-  const empty = noImaList(bank);
-  const known = before ?? empty;
-  if (part.kind === 'unchanged') return { before: known, bytes: nothing, known };
-  if (part.kind === 'bytes') return { before: part.offset > 0 ? known : empty, bytes: part.bytes, known };
+  const known = before ?? noImaList(bank);
+  const absent = undefined;
+  if (part.kind === 'unchanged') return { before: known, bytes: nothing, known, absent };
+  if (part.kind === 'bytes')
+    return { before: part.offset > 0 ? known : noImaList(bank), bytes: part.bytes, known, absent };
   const message = `the host has no IMA list: ${part.reason.slice(0, 200)}`;
-  return { before: empty, bytes: nothing, known, absent: { code: 'ima_list_absent', message } };
+  return { before: noImaList(bank), bytes: nothing, known, absent: { code: 'ima_list_absent', message } };
 }
 
 /**
@@ -46,19 +47,17 @@ export function matchIma(
   bank: HashName,
   compiled: Compiled | undefined,
 ): ImaOutcome {
-  const problem = absent && { problem: absent };
-  if (!wanted) return { facts: known, value: before.value, entries: before.entries, ...problem };
+  if (!wanted) return { facts: known, value: before.value, entries: before.entries, problem: absent };
   const target = latin1(wanted);
   if (latin1(before.value) === target) {
-    return { facts: before, value: before.value, entries: before.entries, ...problem };
+    return { facts: before, value: before.value, entries: before.entries, problem: absent };
   }
   const judging = imaJudging(before, compiled);
   const walk = walkIma(bytes, before, bank, (record, value) => {
     judging.entry(record);
     return value === target;
   });
-  const end = { value: walk.value, entries: walk.entries };
-  if (walk.stopped) return { facts: judging.done({ bytes: walk.bytes, ...end }), ...end };
-  const why = absent ?? walk.problem;
-  return { facts: known, ...end, ...(why && { problem: why }) };
+  const { value, entries } = walk;
+  if (!walk.stopped) return { facts: known, value, entries, problem: absent ?? walk.problem };
+  return { facts: judging.done({ bytes: walk.bytes, value, entries }), value, entries, problem: undefined };
 }

@@ -18,7 +18,7 @@ export interface ImaWalk {
   /** PCR 10 there. */
   readonly value: Uint8Array;
   /** Why it ended before the list did. */
-  readonly problem?: LogProblem;
+  readonly problem: LogProblem | undefined;
 }
 
 /** Called for each entry with PCR 10 after it, one character per byte; true ends the walk. */
@@ -35,8 +35,9 @@ export function walkIma(input: Uint8Array, before: ImaFacts, bank: HashName, vis
   let value = latin1(before.value);
   let entries = before.entries;
   let at = 0;
-  const ended = (stopped: boolean) => ({
+  const ended = (stopped: boolean, problem: LogProblem | undefined): ImaWalk => ({
     stopped,
+    problem,
     bytes: before.bytes + at,
     entries,
     value: new Uint8Array(Buffer.from(value, 'latin1')),
@@ -51,13 +52,13 @@ export function walkIma(input: Uint8Array, before: ImaFacts, bank: HashName, vis
       }
       at += recordSize(list, at, record);
       entries++;
-      if (visit(record, value)) return ended(true);
+      if (visit(record, value)) return ended(true, undefined);
     }
   } catch (error) {
     if (!(error instanceof TouchmarkError)) throw error;
-    return { ...ended(false), problem: { code: 'ima_list_unreadable', message: error.message } };
+    return ended(false, { code: 'ima_list_unreadable', message: error.message });
   }
-  return ended(false);
+  return ended(false, undefined);
 }
 
 /** Bytes that a record takes in the list. */

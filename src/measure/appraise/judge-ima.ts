@@ -49,7 +49,12 @@ export function imaJudging(before: ImaFacts, compiled: Compiled | undefined): Im
     measured: pieceBuilder(),
     lines: [],
     agentFiles: new Set(),
-    ...{ aggregate, lineAhead, lineless, rulesAt, excluded, violations },
+    aggregate,
+    lineAhead,
+    lineless,
+    rulesAt,
+    excluded,
+    violations,
   };
   return { entry: (record) => judgeRecord(now, record), done: (end) => facts(now, end) };
 }
@@ -68,7 +73,12 @@ function facts(
     kexec: now.kexec.done(),
     obscured: now.obscured.done(),
     commandLines: now.lines.length === 0 ? before.commandLines : [...before.commandLines, ...now.lines],
-    ...{ aggregate, lineAhead, lineless, rulesAt, excluded, violations },
+    aggregate,
+    lineAhead,
+    lineless,
+    rulesAt,
+    excluded,
+    violations,
     agentFiles: grown ? new Set([...before.agentFiles, ...now.agentFiles]) : before.agentFiles,
     measured: withPieces(before.measured, now.measured.done()),
   };

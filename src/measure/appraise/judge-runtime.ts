@@ -4,13 +4,12 @@ import { showsRules } from './command-lines.js';
 import { quoted } from './digest-text.js';
 import { rulesHiddenFrom } from './hidden-lines.js';
 import { IMA_POLICY_PATH } from './judge-ima-entry.js';
-import { judgeBootAggregate } from './judge-kernel.js';
-import { registersTally, type Shown } from './shown.js';
+import { registerOf, registersTally, type Shown } from './shown.js';
 import { allOf, type Counting, counting, emptyTally, type Tally } from './tally.js';
 
 /** What is to be said of the IMA list as a whole; its entries were judged when a quote confirmed them. */
 export function judgeRuntime(now: Shown): Tally {
-  const { ima, compiled, problems } = now;
+  const { ima, compiled, problems, aggregate } = now;
   const { runtime, bootChain } = compiled.policy;
   const tally = counting();
   if (problems.ima) {
@@ -21,7 +20,7 @@ export function judgeRuntime(now: Shown): Tally {
     const message = 'no entry of the IMA list is confirmed: the kernel measured nothing that is known';
     tally.add('unknown', () => ({ code: 'nothing_measured', message, log: 'ima-list', pcr: IMA_PCR }));
   } else {
-    judgeBootAggregate(now, tally);
+    if (aggregate) tally.add(aggregate.severity, () => aggregate.reason);
     judgeRules(now, tally);
     if (runtime?.agentMeasured) judgeAgent(now, tally);
   }
@@ -39,7 +38,7 @@ export function judgeRuntime(now: Shown): Tally {
  * the first ones; a file of rules that is loaded later takes their place.
  */
 function judgeRules({ boot, ima, registers, compiled }: Shown, tally: Counting): void {
-  const isExplained = (wanted: number) => registers.some(({ pcr, explained }) => pcr === wanted && explained);
+  const isExplained = (wanted: number) => registerOf(registers, wanted)?.explained === true;
   const add = (message: string) =>
     tally.add('unknown', () => ({ code: 'ima_rules_unproven', message, log: 'ima-list', pcr: IMA_PCR }));
   if (ima.lineless > 0) {
@@ -54,15 +53,13 @@ function judgeRules({ boot, ima, registers, compiled }: Shown, tally: Counting):
 
 /** All files of one version of the agent's package, as a reference set lists them. */
 function judgeAgent({ ima, compiled }: Shown, tally: Counting): void {
-  const missing = compiled.agent.versions
-    .map((version) => [...version].filter(([, any]) => !any.some((one) => ima.agentFiles.has(one))))
-    .sort((a, b) => a.length - b.length)[0];
+  const missing = compiled.agent.missing(ima.agentFiles);
   if (!missing) {
     const message = `no reference names files below ${AGENT_PREFIX}`;
     tally.add('unknown', () => ({ code: 'agent_not_referenced', message, log: 'ima-list' }));
     return;
   }
-  for (const [path] of missing) {
+  for (const path of missing) {
     const message = `the agent's own file ${quoted(path)} was not measured with an accepted digest`;
     tally.add('fail', () => ({ code: 'agent_not_measured', message, log: 'ima-list', value: path }));
   }

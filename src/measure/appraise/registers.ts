@@ -1,5 +1,5 @@
 import type { HashName } from '../../tpm/algorithms.js';
-import type { PcrValues } from '../../tpm/pcr.js';
+import { ascending, type PcrValues } from '../../tpm/pcr.js';
 import { startValue } from '../banks.js';
 import { IMA_PCR } from '../ima/ima-replay.js';
 import type { PcrAppraisal } from './contract.js';
@@ -23,26 +23,36 @@ export function appraiseRegisters(
   values: PcrValues | undefined,
   derived: Derived,
 ): PcrAppraisal[] {
-  return [...pcrs]
-    .sort((a, b) => a - b)
-    .map((pcr) => {
-      const { value, from } = derive(pcr, bank, derived);
-      const quoted = values?.get(pcr);
-      return {
-        pcr,
-        quoted: quoted ? hex(quoted) : '',
-        derived: hex(value),
-        from,
-        explained: !derived.boot.gaps.has(pcr) && sameRegister(value, quoted),
-      };
-    });
+  return ascending(pcrs).map((pcr) => {
+    const source = derive(pcr, bank, derived);
+    const quoted = values?.get(pcr);
+    const { boot } = derived;
+    if (!boot.gaps.has(pcr) && sameRegister(source.value, quoted)) return explained(pcr, source, boot);
+    const { value, from } = source;
+    return { pcr, quoted: quoted ? hex(quoted) : '', derived: hex(value), from, explained: false };
+  });
 }
 
-function derive(
-  pcr: number,
-  bank: HashName,
-  { boot, userspace, ima }: Derived,
-): { value: Uint8Array; from: PcrAppraisal['from'] } {
+/** What was said of the registers of one boot, which from tick to tick have the same value, nearly all for ever. */
+const said = new WeakMap<BootFacts, Map<number, { readonly value: Uint8Array; readonly is: PcrAppraisal }>>();
+
+function explained(pcr: number, { value, from }: Source, boot: BootFacts): PcrAppraisal {
+  const known = said.get(boot) ?? new Map();
+  said.set(boot, known);
+  const before = known.get(pcr);
+  if (before?.value === value && before.is.from === from) return before.is;
+  const text = hex(value);
+  const is = { pcr, quoted: text, derived: text, from, explained: true };
+  known.set(pcr, { value, is });
+  return is;
+}
+
+interface Source {
+  readonly value: Uint8Array;
+  readonly from: PcrAppraisal['from'];
+}
+
+function derive(pcr: number, bank: HashName, { boot, userspace, ima }: Derived): Source {
   // Whatever the other logs tell of it: only the list says what the kernel measured.
   if (pcr === IMA_PCR) return { value: ima.value, from: ima.entries > 0 ? 'ima-list' : 'start' };
   const later = userspace.get(pcr);

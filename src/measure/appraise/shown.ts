@@ -1,5 +1,6 @@
 import type { HashName } from '../../tpm/algorithms.js';
 import type { PcrValues } from '../../tpm/pcr.js';
+import type { AggregateProblem } from './aggregate-problem.js';
 import type { Compiled } from './compile.js';
 import type { PcrAppraisal } from './contract.js';
 import type { BootFacts, ImaFacts, LogProblem, UserspaceFacts } from './state.js';
@@ -17,13 +18,15 @@ export interface Shown {
   /** Whether phases were found that no log tells of. */
   readonly silentPhases: boolean;
   readonly ima: ImaFacts;
+  /** What is wrong with the entry that binds the list to this start of the kernel. */
+  readonly aggregate: AggregateProblem | undefined;
   /** Registers that records of user space claim, and that are not user space's. */
   readonly foreign: ReadonlySet<number>;
   /** Records and entries of the logs as they were sent, with those before them. */
   readonly userspaceRecords: number;
   readonly imaEntries: number;
   /** Of the logs as they were sent, where it kept the quote from being explained. */
-  readonly problems: { readonly userspace?: LogProblem; readonly ima?: LogProblem };
+  readonly problems: { readonly userspace: LogProblem | undefined; readonly ima: LogProblem | undefined };
 }
 
 /** What is not quoted is not known; what no log explains may be anything. */
@@ -31,14 +34,15 @@ export function registersTally(shown: Shown, pcrs: readonly number[]): Tally {
   const { registers, values, foreign, boot, bank } = shown;
   const tally = counting();
   for (const pcr of pcrs) {
-    const found = registers.find((one) => one.pcr === pcr);
+    const found = registerOf(registers, pcr);
+    if (found?.explained) continue;
     if (!found) {
       const message = `PCR ${pcr} is not in the quote`;
       tally.add('unknown', () => ({ code: 'pcr_not_quoted', message, pcr }));
     } else if (boot.gaps.has(pcr)) {
       const message = `the boot log has events of PCR ${pcr} without a ${bank} digest`;
       tally.add('unknown', () => ({ code: 'boot_log_bank_missing', message, log: 'boot-log', pcr }));
-    } else if (!found.explained && values) {
+    } else if (values) {
       const claimed = foreign.has(pcr) ? '; the userspace log claims it, which never extends it' : '';
       const message = `PCR ${pcr} holds ${found.quoted}, ${given(shown, found)}${claimed}`;
       const log = found.from === 'start' ? {} : { log: found.from };
@@ -55,6 +59,11 @@ export function registersTally(shown: Shown, pcrs: readonly number[]): Tally {
     }));
   }
   return tally.done();
+}
+
+export function registerOf(registers: readonly PcrAppraisal[], pcr: number): PcrAppraisal | undefined {
+  for (const one of registers) if (one.pcr === pcr) return one;
+  return undefined;
 }
 
 /** Which log it is that does not give the value, and how much there is of it. */

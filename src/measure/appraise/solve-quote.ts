@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { hashByName } from '../../tpm/algorithms.js';
-import type { PcrValues } from '../../tpm/pcr.js';
+import { ascending, type PcrValues } from '../../tpm/pcr.js';
 import type { QuoteFacts } from '../../tpm/quote.js';
 import { startValue } from '../banks.js';
 import { IMA_PCR } from '../ima/ima-replay.js';
@@ -29,7 +29,7 @@ export function solveQuote(
   hints: PcrValues = new Map(),
 ): PcrValues | undefined {
   const { bank } = quote.selection;
-  const pcrs = [...quote.selection.pcrs].sort((a, b) => a - b);
+  const pcrs = ascending(quote.selection.pcrs);
   const { size } = hashByName(bank);
   const wanted = latin1(quote.pcrDigest);
   const at = pcrs.indexOf(IMA_PCR) * size;

@@ -33,25 +33,37 @@ export interface Counting {
 }
 
 export function counting(from: Tally = emptyTally): Counting {
-  let checked = from.checked;
-  let counts: Record<Severity, number> | undefined;
-  let kept: Record<Severity, readonly ComponentReason[]> | undefined;
-  return {
-    check: () => {
-      checked++;
-    },
-    add: (severity, reason) => {
-      counts ??= { ...from.counts };
-      kept ??= { ...from.kept };
-      counts[severity]++;
-      const rows = kept[severity];
-      if (rows.length < MAX_REASONS) kept[severity] = [...rows, reason()];
-    },
-    done: () => {
-      if (!counts && checked === from.checked) return from;
-      return { checked, counts: counts ?? from.counts, kept: kept ?? from.kept };
-    },
-  };
+  return new Tallying(from);
+}
+
+class Tallying implements Counting {
+  readonly #from: Tally;
+  #checked: number;
+  #counts: Record<Severity, number> | undefined;
+  #kept: Record<Severity, readonly ComponentReason[]> | undefined;
+
+  constructor(from: Tally) {
+    this.#from = from;
+    this.#checked = from.checked;
+  }
+
+  check(): void {
+    this.#checked++;
+  }
+
+  add(severity: Severity, reason: () => Reason): void {
+    this.#counts ??= { ...this.#from.counts };
+    this.#kept ??= { ...this.#from.kept };
+    this.#counts[severity]++;
+    const rows = this.#kept[severity];
+    if (rows.length < MAX_REASONS) this.#kept[severity] = [...rows, reason()];
+  }
+
+  done(): Tally {
+    if (!this.#counts && this.#checked === this.#from.checked) return this.#from;
+    const { counts, kept } = this.#from;
+    return { checked: this.#checked, counts: this.#counts ?? counts, kept: this.#kept ?? kept };
+  }
 }
 
 /** All together, the first one's reasons first. */
@@ -62,11 +74,19 @@ export function allOf(...tallies: readonly Tally[]): Tally {
 function together(a: Tally, b: Tally): Tally {
   if (a === emptyTally) return b;
   if (b === emptyTally) return a;
+  const checked = a.checked + b.checked;
+  // What is only counted, which is most of what is judged, shares the other's reasons.
+  if (saysNothing(a)) return { ...b, checked };
+  if (saysNothing(b)) return { ...a, checked };
   const counts = { ...emptyTally.counts };
   const kept = { ...emptyTally.kept };
   for (const severity of severities) {
     counts[severity] = a.counts[severity] + b.counts[severity];
     kept[severity] = [...a.kept[severity], ...b.kept[severity]].slice(0, MAX_REASONS);
   }
-  return { checked: a.checked + b.checked, counts, kept };
+  return { checked, counts, kept };
+}
+
+function saysNothing({ counts }: Tally): boolean {
+  return severities.every((severity) => counts[severity] === 0);
 }

@@ -37,28 +37,42 @@ export function userspacePart(
 ): UserspacePart {
   const from =
     part.kind === 'bytes' && part.offset > 0 ? before : part.kind === 'unchanged' ? before : noUserspaceLog;
-  const registers = new Map([...boot.pcrs, ...from.pcrs]);
-  const log =
-    part.kind === 'bytes' && part.bytes.length > 0
-      ? userspaceSteps(part.bytes, bank, { registers, bytes: from.bytes, events: from.events })
-      : { steps: [] };
+  const log = readSteps(part, from, boot, bank);
   const silent = from.events + log.steps.length === 0;
-  const touched = log.steps.flatMap(({ pcr }) => (pcr === undefined ? [] : [pcr]));
-  const foreign = log.steps.flatMap(({ pcr, event }) => (pcr === undefined ? (event.pcr ?? []) : []));
   return {
     before: from,
     log,
-    prefixes: prefixes(from.pcrs, log, silent ? phaseRegisters(bank, boot.pcrs.get(KERNEL_PCR)) : []),
-    watched: [...new Set([...ownPcrs, ...from.pcrs.keys(), ...touched])],
-    foreign: new Set(foreign),
+    prefixes: prefixes(from.pcrs, log, () => (silent ? phaseRegisters(bank, boot.pcrs.get(KERNEL_PCR)) : [])),
+    watched: watchedBy(from, log),
+    foreign: foreignTo(log),
   };
+}
+
+function readSteps(part: LogPart, from: UserspaceFacts, boot: BootFacts, bank: HashName): UserspaceSteps {
+  if (part.kind !== 'bytes' || part.bytes.length === 0) return { steps: [] };
+  const registers = new Map([...boot.pcrs, ...from.pcrs]);
+  return userspaceSteps(part.bytes, bank, { registers, bytes: from.bytes, events: from.events });
+}
+
+function watchedBy({ pcrs }: UserspaceFacts, { steps }: UserspaceSteps): number[] {
+  const watched = new Set(ownPcrs);
+  for (const pcr of pcrs.keys()) watched.add(pcr);
+  for (const { pcr } of steps) if (pcr !== undefined) watched.add(pcr);
+  return [...watched];
+}
+
+function foreignTo({ steps }: UserspaceSteps): ReadonlySet<number> {
+  const foreign = new Set<number>();
+  for (const { pcr, event } of steps)
+    if (pcr === undefined && event.pcr !== undefined) foreign.add(event.pcr);
+  return foreign;
 }
 
 /** Can be gone through again and again; registers are copied only where a record extends one. */
 function prefixes(
   start: Registers,
   { steps }: UserspaceSteps,
-  phases: readonly Registers[],
+  phases: () => Iterable<Registers>,
 ): Iterable<UserspacePrefix> {
   return {
     *[Symbol.iterator]() {
@@ -69,7 +83,7 @@ function prefixes(
         registers = new Map([...registers, [pcr, value]]);
         yield { count: index + 1, registers };
       }
-      for (const own of phases) yield { count: 0, registers: own };
+      for (const own of phases()) yield { count: 0, registers: own };
     },
   };
 }
@@ -99,9 +113,11 @@ export function matchUserspace(
   return { prefix: best?.prefix ?? none, whole: best?.wrong === 0 };
 }
 
-/** Both are computed or authenticated, neither is secret. */
+/** Both are computed or authenticated, neither is secret. For so few bytes a loop is faster than a call into the runtime. */
 export function sameRegister(a: Uint8Array, b: Uint8Array | undefined): boolean {
-  return b !== undefined && Buffer.compare(a, b) === 0;
+  if (a.length !== b?.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 /** What is remembered once a quote covers a prefix. */

@@ -92,10 +92,10 @@ const phaseSequences: readonly (readonly string[])[] = [
  * systemd before 255 measures the phases of a boot without writing them down. Their texts are fixed, so what they make of
  * PCR 11 is known: a register with such a value was extended with nothing else.
  */
-export function phaseRegisters(bank: HashName, before: Uint8Array | undefined): Registers[] {
-  return phaseSequences.map((phases) => {
+export function* phaseRegisters(bank: HashName, before: Uint8Array | undefined): Generator<Registers> {
+  for (const phases of phaseSequences) {
     const start = before ?? startValue(bank, KERNEL_PCR);
     const value = phases.reduce((now, phase) => extend(bank, now, digest(bank, Buffer.from(phase))), start);
-    return new Map([[KERNEL_PCR, value]]);
-  });
+    yield new Map([[KERNEL_PCR, value]]);
+  }
 }

@@ -52,7 +52,8 @@ function extendingEvents({ events }: BootLog): BootEvent[] {
 }
 
 function firstValue(bank: HashName, pcr: number, locality: number): Uint8Array {
-  const value = startValue(bank, pcr);
-  if (pcr === 0) value[value.length - 1] = locality;
+  if (pcr !== 0) return startValue(bank, pcr);
+  const value = startValue(bank, pcr).slice();
+  value[value.length - 1] = locality;
   return value;
 }

@@ -7,7 +7,11 @@ import type { ImaFileDigest } from './ima-template.js';
 export type AggregateSpan = '0-9' | '0-7';
 
 /** What the kernel measures first of all: one hash over PCR values of one bank. Undefined if one is missing. */
-export function bootAggregate(bank: HashName, pcrs: PcrValues, span: AggregateSpan): Uint8Array | undefined {
+export function bootAggregate(
+  bank: HashName,
+  pcrs: Pick<PcrValues, 'get'>,
+  span: AggregateSpan,
+): Uint8Array | undefined {
   const { size } = hashByName(bank);
   const values: Uint8Array[] = [];
   for (let pcr = 0; pcr < (span === '0-9' ? 10 : 8); pcr++) {
@@ -25,7 +29,7 @@ export function bootAggregate(bank: HashName, pcrs: PcrValues, span: AggregateSp
 export function matchBootAggregate(
   said: ImaFileDigest,
   bank: HashName,
-  pcrs: PcrValues,
+  pcrs: Pick<PcrValues, 'get'>,
 ): AggregateSpan | undefined {
   if (said.algorithm !== bank || said.of !== 'file') return undefined;
   return (['0-9', '0-7'] as const).find((span) => {
