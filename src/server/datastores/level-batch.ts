@@ -60,7 +60,7 @@ export async function stageGroup(
   const records = new Map(present);
   const touched = new Set<string>();
   let { revision } = head;
-  let sum: Uint8Array = Buffer.from(head.sum, 'hex');
+  const sum = Buffer.from(head.sum, 'hex');
   let bytes = 0;
   const stage = async (request: CommitRequest): Promise<Staged> => {
     const error = refusal(request.conditions, records);
@@ -71,8 +71,8 @@ export async function stageGroup(
       const key = recordKey(write.kind, write.key);
       const before = records.get(key);
       const after = 'deleted' in write ? undefined : encodeRecord(write.value, revision);
-      if (before !== undefined) sum = foldSum(sum, sumOf(key, before));
-      if (after !== undefined) sum = foldSum(sum, sumOf(key, after));
+      if (before !== undefined) foldSum(sum, sumOf(key, before));
+      if (after !== undefined) foldSum(sum, sumOf(key, after));
       records.set(key, after);
       touched.add(key);
       bytes += after?.length ?? 0;
@@ -85,7 +85,7 @@ export async function stageGroup(
   const staged: Staged[] = [];
   for (const request of requests) staged.push(await stage(request));
   if (touched.size === 0) return { staged, head, operations: [], inverse: [] };
-  const newHead = { ...head, revision, sum: Buffer.from(sum).toString('hex') };
+  const newHead = { ...head, revision, sum: sum.toString('hex') };
   return {
     staged,
     head: newHead,

@@ -1,5 +1,5 @@
 /** How records lie in LevelDB: keys, values, and the sum that shows whether all of them are there. Pure. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { TouchmarkError } from '../../errors.js';
 import type { Kind, Page, Records, Stored } from './contract.js';
 
@@ -57,12 +57,12 @@ export function decodeRecord<K extends Kind>(kind: K, dbKey: string, raw: string
 
 /** One record's part of the sum. Finds what a disk lost or changed; not made against somebody who writes the files. */
 export function sumOf(dbKey: string, raw: string): Uint8Array {
-  return createHash('sha256').update(dbKey).update('\0').update(raw).digest();
+  return hash('sha256', `${dbKey}\0${raw}`, 'buffer');
 }
 
-/** Adds a record to a sum, or takes it out again: both are exclusive or. */
-export function foldSum(sum: Uint8Array, part: Uint8Array): Uint8Array {
-  return sum.map((byte, i) => byte ^ (part[i] ?? 0));
+/** Adds a record to a sum in place, or takes it out again: both are exclusive or. */
+export function foldSum(sum: Uint8Array, part: Uint8Array): void {
+  for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] ?? 0) ^ (part[at] ?? 0);
 }
 
 export function encodeHead(head: Head): string {

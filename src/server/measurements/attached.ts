@@ -27,19 +27,20 @@ export interface AttachedSession extends Disposable {
 
 export function attachSession(room: Room, port: SessionPort): AttachedSession {
   const state: SessionState = {
-    ...{
-      room,
-      port,
-      seq: 0,
-      asking: false,
-      underWay: undefined,
-      again: false,
-      lastTickAt: Number.NEGATIVE_INFINITY,
-      waiters: [],
-      unanswered: 0,
-      over: false,
-    },
-    ...{ cancelNext: () => {}, cancelSoon: undefined, cancelDeadline: () => {}, cancelStale: undefined },
+    room,
+    port,
+    seq: 0,
+    asking: false,
+    underWay: undefined,
+    again: false,
+    lastTickAt: Number.NEGATIVE_INFINITY,
+    waiters: [],
+    unanswered: 0,
+    over: false,
+    cancelNext: () => {},
+    cancelSoon: undefined,
+    cancelDeadline: () => {},
+    cancelStale: undefined,
   };
   planTicks(state);
   watchFreshness(state);

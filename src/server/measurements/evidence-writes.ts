@@ -1,6 +1,5 @@
 /** What of a judgement goes into the archive: a record where something changed, and of the logs what is not there yet. */
 import { type LogKind, type LogPart, logKinds } from '../../measure/appraise/contract.js';
-import { hex } from '../../measure/appraise/digest-text.js';
 import type { PcrValues } from '../../tpm/pcr.js';
 import type { Condition, Write } from '../datastores/contract.js';
 import type { EvidenceRecord } from '../model.js';
@@ -31,21 +30,25 @@ export function evidenceWrites(
   const set = setAfter(settled);
   const id = newEvidenceId(evidence.at, before);
   const record: EvidenceRecord = {
-    ...{ id, hostId, at: evidence.at, asked: verified.asked, boot: set.boot },
-    akPublic: base64(verified.akPublic),
+    id,
+    hostId,
+    at: evidence.at,
+    asked: verified.asked,
+    boot: set.boot,
+    akPublic: verified.akPublic,
     attest: base64(verified.attest),
     signature: base64(verified.signature),
     bank: verified.quote.selection.bank,
-    pcrs: [...verified.quote.selection.pcrs],
+    pcrs: verified.quote.selection.pcrs,
     pcrValues: hexValues(verified.pcrValues),
-    logs: logLengths(settled),
+    logs: logLengths(settled, set),
     absent: absentReasons(evidence.logs),
     policyId: inForce?.policy.id ?? '',
     verdict: appraisal.verdict,
     components: appraisal.explanation.components,
   };
-  const pieces = logKinds.flatMap((kind) => piecesOf(settled, set, kind));
-  const writes: Write[] = [{ kind: 'evidence', key: evidenceKey(hostId, id), value: record }, ...pieces];
+  const writes: Write[] = [{ kind: 'evidence', key: evidenceKey(hostId, id), value: record }];
+  for (const kind of logKinds) addPieces(writes, settled, set, kind);
   // What another judgement of this host wrote meanwhile is not written over.
   const conditions = writes.map(({ kind, key }): Condition => ({ kind, key, revision: 0 }));
   if (replaces && before !== undefined)
@@ -59,10 +62,16 @@ export function bringsLogs(settled: Settled): boolean {
 }
 
 function setAfter(settled: Settled): LogSet {
-  const { boot, stored: before } = settled.set;
-  const stored = { ...before };
-  for (const kind of logKinds) stored[kind] = Math.max(stored[kind], wantedLength(settled, kind));
-  return { boot, stored };
+  const { boot, stored } = settled.set;
+  const length = (kind: LogKind) => Math.max(stored[kind], wantedLength(settled, kind));
+  return {
+    boot,
+    stored: {
+      'boot-log': length('boot-log'),
+      'userspace-log': length('userspace-log'),
+      'ima-list': length('ima-list'),
+    },
+  };
 }
 
 /** What quotes vouched for; of a log that they do not vouch for all of it, since the judgement rests on all of it. */
@@ -79,36 +88,42 @@ function confirmedLength(confirmed: Settled['appraisal']['confirmed'], kind: Log
 }
 
 /** Of a set that goes on, a log is as long as all that is kept of it. */
-function logLengths(settled: Settled): EvidenceRecord['logs'] {
-  const { stored } = setAfter(settled);
+function logLengths(settled: Settled, { stored }: LogSet): EvidenceRecord['logs'] {
   const length = (kind: LogKind) => (settled.evidence.logs[kind].kind === 'absent' ? -1 : stored[kind]);
   return { bootLog: length('boot-log'), userspaceLog: length('userspace-log'), imaList: length('ima-list') };
 }
 
-function piecesOf({ hostId, evidence, set }: Settled, after: LogSet, kind: LogKind) {
+function addPieces(writes: Write[], { hostId, evidence, set }: Settled, after: LogSet, kind: LogKind): void {
   const part = evidence.logs[kind];
-  if (part.kind !== 'bytes') return [];
+  if (part.kind !== 'bytes') return;
   const from = set.stored[kind];
-  const pieces: Extract<Write, { kind: 'evidence_log'; value: unknown }>[] = [];
   for (let at = from; at < after.stored[kind]; at += measureLimits.piece) {
     const end = Math.min(at + measureLimits.piece, after.stored[kind]);
     const data = base64(part.bytes.subarray(at - part.offset, end - part.offset));
-    pieces.push({ kind: 'evidence_log', key: pieceKey(hostId, after.boot, kind, at), value: { data } });
+    writes.push({ kind: 'evidence_log', key: pieceKey(hostId, after.boot, kind, at), value: { data } });
   }
-  return pieces;
 }
 
 function absentReasons(logs: Readonly<Record<LogKind, LogPart>>): Record<string, string> {
-  const reasons = logKinds.flatMap((kind) => {
+  const reasons: Record<string, string> = {};
+  for (const kind of logKinds) {
     const part = logs[kind];
-    return part.kind === 'absent' ? [[kind, part.reason] as const] : [];
-  });
-  return Object.fromEntries(reasons);
+    if (part.kind === 'absent') reasons[kind] = part.reason;
+  }
+  return reasons;
 }
 
-/** Registers as records hold them: by their number, in hex. */
+/** Registers as records hold them: by their number, in hex, which is made of all of them at once. */
 export function hexValues(values: PcrValues | undefined): Record<string, string> {
-  return Object.fromEntries([...(values ?? [])].map(([index, value]) => [String(index), hex(value)]));
+  const texts: Record<string, string> = {};
+  if (values === undefined) return texts;
+  const all = Buffer.concat([...values.values()]).toString('hex');
+  let at = 0;
+  for (const [pcr, { length }] of values) {
+    texts[pcr] = all.slice(at, at + 2 * length);
+    at += 2 * length;
+  }
+  return texts;
 }
 
 function base64(bytes: Uint8Array): string {

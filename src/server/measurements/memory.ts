@@ -1,6 +1,6 @@
 /** What is remembered of hosts between two judgements; all of it can be had again from the archive. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Appraisal, BootState, LogKind } from '../../measure/appraise/contract.js';
+import { type Appraisal, type BootState, type LogKind, logKinds } from '../../measure/appraise/contract.js';
 import type { PcrValues } from '../../tpm/pcr.js';
 import type { QuoteFacts } from '../../tpm/quote.js';
 import type { AppraisalRecord } from '../model.js';
@@ -41,7 +41,20 @@ export interface Remembered {
 export function joinRemembered(written: Remembered, now: Remembered | undefined): Remembered {
   if (now === undefined) return written;
   const set = joinSets(written.set, now.set);
-  return { ...written, set, evidenceId: newestId(written.evidenceId, now.evidenceId) };
+  const evidenceId = newestId(written.evidenceId, now.evidenceId);
+  if (set === written.set && evidenceId === written.evidenceId) return written;
+  return { ...written, set, evidenceId };
+}
+
+/** The same after a quote of which the same is to be said. */
+export function heardAgain(
+  known: Remembered,
+  { quote, pcrValues }: Pick<Remembered, 'quote' | 'pcrValues'>,
+  at: number,
+): Remembered {
+  const { akName, state, appraisal, inForce, key, set, evidenceId, wholeAt } = known;
+  const record = { ...known.record, at };
+  return { akName, quote, pcrValues, state, appraisal, record, inForce, key, set, evidenceId, wholeAt };
 }
 
 /**
@@ -49,8 +62,8 @@ export function joinRemembered(written: Remembered, now: Remembered | undefined)
  * of just as much of the same logs.
  */
 export function newestOf(known: Remembered, now: Remembered | undefined): Remembered {
+  if (now === known || now === undefined) return known;
   const same =
-    now !== undefined &&
     now.akName === known.akName &&
     now.set.boot === known.set.boot &&
     now.state.bootLogSha256 === known.state.bootLogSha256 &&
@@ -61,6 +74,7 @@ export function newestOf(known: Remembered, now: Remembered | undefined): Rememb
 /** Of two views of one place, that which knows of more there; of two places the first. */
 export function joinSets(set: LogSet, other: LogSet | undefined): LogSet {
   if (other === undefined || other.boot !== set.boot) return set;
+  if (logKinds.every((kind) => set.stored[kind] >= other.stored[kind])) return set;
   const longer = (kind: LogKind) => Math.max(set.stored[kind], other.stored[kind]);
   return {
     boot: set.boot,
@@ -107,6 +121,7 @@ export function goesOn(
 
 /** Registers that the logs explained before and explain no more. */
 export function losesExplanation(before: Appraisal, now: Appraisal): boolean {
+  if (now.explanation.pcrs.every((pcr) => pcr.explained)) return false;
   const explained = new Set(before.explanation.pcrs.filter((pcr) => pcr.explained).map(({ pcr }) => pcr));
   return now.explanation.pcrs.some(({ pcr, explained: still }) => !still && explained.has(pcr));
 }

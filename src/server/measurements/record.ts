@@ -29,13 +29,14 @@ export function planRecording(
 ): Recording {
   const { evidence, appraisal, inForce, verified } = judged;
   // What it goes on from may be longer by now.
-  const settled = { ...judged, set: joinSets(judged.set, known?.set) };
+  const joinedSet = joinSets(judged.set, known?.set);
+  const settled = joinedSet === judged.set ? judged : { ...judged, set: joinedSet };
   const maintenanceUntil = maintenanceEnd(inForce, evidence.at);
   const before = host?.appraisal;
   const draft = appraisalOf(settled, before);
   const changed =
     before === undefined ||
-    saying(before) !== saying(draft) ||
+    !saysTheSame(before, draft) ||
     (host?.maintenanceUntil ?? 0) !== maintenanceUntil ||
     host?.akName !== verified.akName;
   const mine = known?.akName === verified.akName ? known : undefined;
@@ -55,10 +56,16 @@ export function planRecording(
     writes: kept?.writes ?? [],
     conditions: kept?.conditions ?? [],
     remembered: {
-      ...{ akName: verified.akName, quote: verified.quote, pcrValues: verified.pcrValues },
-      ...{ state: appraisal.newState, appraisal, record: current, inForce, evidenceId },
+      akName: verified.akName,
+      quote: verified.quote,
+      pcrValues: verified.pcrValues,
+      state: appraisal.newState,
+      appraisal,
+      record: current,
+      inForce,
       key: judgementKey(inForce, evidence.at),
       set: kept?.set ?? settled.set,
+      evidenceId,
       wholeAt: settled.wholeAt,
     },
   };
@@ -82,10 +89,26 @@ function appraisalOf(
   };
 }
 
-/** Equal for two judgements that say the same; how many measurements they rest on may grow, and how many speak against it. */
-function saying({ verdict, policyId, policyName, group, components, ukis = [] }: AppraisalRecord): string {
-  const said = components.map(({ component, result, reasons }) => [component, result, reasons]);
-  return JSON.stringify([verdict, policyId, policyName, group, said, ukis]);
+/** Whether two judgements say the same; how many measurements they rest on may grow, and how many speak against it. */
+function saysTheSame(a: AppraisalRecord, b: AppraisalRecord): boolean {
+  return (
+    a.verdict === b.verdict &&
+    a.policyId === b.policyId &&
+    a.policyName === b.policyName &&
+    a.group === b.group &&
+    a.components.length === b.components.length &&
+    a.components.every((component, at) => isSaidOf(component, b.components[at])) &&
+    isSaidAlike(a.ukis ?? [], b.ukis ?? [])
+  );
+}
+
+function isSaidOf(a: ComponentAppraisal, b: ComponentAppraisal | undefined): boolean {
+  return a.component === b?.component && a.result === b.result && isSaidAlike(a.reasons, b.reasons);
+}
+
+/** As records hold it, where nothing is undefined. */
+function isSaidAlike(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && (a.length === 0 || JSON.stringify(a) === JSON.stringify(b));
 }
 
 /** Whether a judgement says all that the one before it said, and gives further reasons for the same. */
@@ -95,7 +118,7 @@ function addsReasonsOnly(before: AppraisalRecord | undefined, now: AppraisalReco
     const { length } = before.components[at]?.reasons ?? [];
     return { ...component, reasons: component.reasons.slice(0, length) };
   });
-  return saying({ ...now, components: cut }) === saying(before);
+  return saysTheSame({ ...now, components: cut }, before);
 }
 
 interface Recorded {

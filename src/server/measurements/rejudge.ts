@@ -120,7 +120,7 @@ async function judgeNewest(room: Room, host: Host, archived: ArchivedEvidence): 
     // What is archived is of one quote: its registers change while nothing else does.
     verified: {
       ...{ akName: host.akName, quote: source.quote, pcrValues: source.pcrValues, asked: kept.asked },
-      akPublic: Buffer.from(kept.akPublic, 'base64'),
+      akPublic: kept.akPublic,
       attest: Buffer.from(kept.attest, 'base64'),
       signature: Buffer.from(kept.signature, 'base64'),
     },

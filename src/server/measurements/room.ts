@@ -63,7 +63,8 @@ export interface Room extends RoomDeps {
 /** A quote that passed every check of `verifyQuote`, with what it takes to check it again. */
 export interface VerifiedQuote extends SentValues {
   readonly akName: string;
-  readonly akPublic: Uint8Array;
+  /** Base64, as records hold it. */
+  readonly akPublic: string;
   readonly attest: Uint8Array;
   readonly signature: Uint8Array;
   readonly asked: EvidenceRecord['asked'];

@@ -6,7 +6,7 @@ import type { TickEvidence, LogPart as WirePart } from '../../wire/gen/touchmark
 import { ServerMessageSchema } from '../../wire/gen/touchmark/session/v1/session_pb.js';
 import type { Host } from '../model.js';
 import { freshMs, measureTimes } from './limits.js';
-import { judgementKey, type Remembered } from './memory.js';
+import { heardAgain, judgementKey, type Remembered } from './memory.js';
 import { record } from './record.js';
 import type { Room, VerifiedQuote } from './room.js';
 import { type SessionState, type UnderWay, watchFreshness } from './session-state.js';
@@ -33,9 +33,8 @@ export async function judgeEvidence(
     room.memory.get(host.id) === known &&
     isKnown(room, host, known, verified, evidence)
   ) {
-    const again = { ...known.record, at: room.clock.now() };
     const { quote, pcrValues } = verified;
-    room.memory.set(host.id, { ...known, quote, pcrValues, record: again });
+    room.memory.set(host.id, heardAgain(known, { quote, pcrValues }, room.clock.now()));
     room.unwritten.add(host.id);
   } else {
     const pull = (request: LogRequest) => pullPart(state, request);

@@ -58,10 +58,12 @@ export async function settle<T>(
   const goneOn = goesOn(received.known, received.verified.akName, received.verified.quote)
     ? received.known
     : undefined;
+  const { parts, wishes } = received;
   const verified = goneOn === undefined ? received.verified : withHints(goneOn, received.verified);
   const pulling = room.pulls.start(host.id, received.pull);
   try {
-    const first = await settleFirst(room, host, { ...received, verified, known: goneOn }, pulling, use);
+    const goingOn = { verified, known: goneOn, parts, wishes };
+    const first = await settleFirst(room, host, goingOn, pulling, use);
     if (first !== undefined) return first.used;
     const whole = await readAnew(received, pulling);
     const judged = () => judgeLogs(room, host, verified, whole, undefined);
@@ -75,7 +77,7 @@ export async function settle<T>(
 async function settleFirst<T>(
   room: Room,
   host: Judgee,
-  { verified, known: goneOn, parts, wishes }: Received,
+  { verified, known: goneOn, parts, wishes }: Omit<Received, 'pull'>,
   pulling: Pulling,
   use: (settled: Settled) => Promise<T>,
 ): Promise<{ readonly used: T } | undefined> {
@@ -90,6 +92,7 @@ async function settleFirst<T>(
 
 /** What no log explained held this value in this boot; what the agent says of now comes before it. */
 function withHints({ appraisal, pcrValues }: Remembered, verified: VerifiedQuote): VerifiedQuote {
+  if (verified.pcrValues !== undefined) return verified;
   const unexplained = appraisal.explanation.pcrs.filter(({ explained }) => !explained);
   const last = unexplained.flatMap(({ pcr }) => {
     const value = pcrValues?.get(pcr);
@@ -121,15 +124,16 @@ async function judgeLogs(
 ): Promise<Settled> {
   const inForce = room.policies.policyFor(host);
   const at = room.clock.now();
-  const settled = (evidence: Evidence, appraisal: Appraisal, goneOn: LogSet | undefined): Settled => {
-    const wholeAt = goneOn === undefined || known === undefined ? at : known.wholeAt;
-    const set = goneOn ?? newSet(verified, at);
-    return {
-      hostId: host.id,
-      verified: withValues(verified, appraisal),
-      ...{ evidence, appraisal, inForce, set, wholeAt, quotedAt: at },
-    };
-  };
+  const settled = (evidence: Evidence, appraisal: Appraisal, goneOn: LogSet | undefined): Settled => ({
+    hostId: host.id,
+    verified: withValues(verified, appraisal),
+    evidence,
+    appraisal,
+    inForce,
+    set: goneOn ?? newSet(verified, at),
+    wholeAt: goneOn === undefined || known === undefined ? at : known.wholeAt,
+    quotedAt: at,
+  });
   const judge = (evidence: Evidence, state: BootState | undefined) =>
     room.judge.judge(evidence, state, inForce?.policy);
   const evidence = evidenceOf(verified, logs, at);
@@ -159,17 +163,14 @@ function newSet({ quote: { resetCount, restartCount } }: VerifiedQuote, at: numb
 }
 
 function evidenceOf({ quote, pcrValues, hints }: VerifiedQuote, logs: CollectedLogs, at: number): Evidence {
-  if (pcrValues !== undefined) return { at, quote, pcrValues, logs };
-  return { at, quote, ...(hints === undefined ? {} : { hints }), logs };
+  return { at, quote, pcrValues, hints: pcrValues === undefined ? hints : undefined, logs };
 }
 
 /** Values that the judgement found give the quoted digest as well as those that are sent: they are kept alike. */
 function withValues(verified: VerifiedQuote, { explanation: { pcrs } }: Appraisal): VerifiedQuote {
   if (verified.pcrValues !== undefined || pcrs.some(({ quoted }) => quoted === '')) return verified;
-  return {
-    ...verified,
-    pcrValues: new Map(pcrs.map(({ pcr, quoted }) => [pcr, Buffer.from(quoted, 'hex')])),
-  };
+  const pcrValues = new Map(pcrs.map(({ pcr, quoted }) => [pcr, Buffer.from(quoted, 'hex')]));
+  return { ...verified, pcrValues };
 }
 
 /** A log that comes from its beginning may be another one than that which is kept. */

@@ -1,10 +1,11 @@
 /** One question of a session and the verification of its answer: nonce, deadline, key, clock. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { type SentValues, sentValues } from '../../attest/evidence.js';
 import type { LogWish, SentLogPart } from '../../attest/logs.js';
-import { NONCE_SIZE, tickExtraData } from '../../attest/transcript.js';
+import { NONCE_SIZE, tickExtraDataOfHash } from '../../attest/transcript.js';
 import { hasCode } from '../../errors.js';
 import { logKinds } from '../../measure/appraise/contract.js';
+import { digest } from '../../tpm/algorithms.js';
 import type { ClockInfo } from '../../tpm/attest.js';
 import { compareClocks } from '../../tpm/clocks.js';
 import { parsePublic, type TpmPublic } from '../../tpm/public.js';
@@ -107,14 +108,19 @@ export function verifyTick(
   { bank, pcrs }: Pick<MeasurementConfig, 'bank' | 'pcrs'>,
 ): VerifiedQuote {
   const { attest, signature } = evidence;
-  const extraData = tickExtraData(tick.nonce, tick.bytes);
+  const hash = digest('sha256', tick.bytes);
+  const extraData = tickExtraDataOfHash(tick.nonce, hash);
   const quote = verifyQuote({ attest, signature, ak, expected: { extraData, selection: { bank, pcrs } } });
-  const hash = createHash('sha256').update(tick.bytes).digest();
+  const { pcrValues, hints } = valuesOf(evidence, quote, tick.known);
   return {
-    ...{ akName: host.akName, attest, signature, quote },
-    akPublic: Buffer.from(host.akPublic ?? '', 'base64'),
+    akName: host.akName,
+    akPublic: host.akPublic ?? '',
+    attest,
+    signature,
     asked: { by: 'tick', nonce: base64(tick.nonce), hash: base64(hash) },
-    ...valuesOf(evidence, quote, tick.known),
+    quote,
+    pcrValues,
+    hints,
   };
 }
 

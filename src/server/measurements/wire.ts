@@ -57,7 +57,9 @@ export function partFromWire(part: WirePart): SentLogPart {
   if (part.data.length > measureLimits.part)
     throw invalid(`a part of the ${log} has ${part.data.length} bytes`);
   return {
-    ...{ log, state, data: part.data },
+    log,
+    state,
+    data: part.data,
     offset: wireNumber(part.offset, `the offset of the ${log}`),
     remaining: wireNumber(part.remaining, `what remains of the ${log}`),
     reason: plainReason(part.reason),
@@ -81,9 +83,17 @@ export interface TickFields {
   readonly knownPcrDigest: Uint8Array;
 }
 
-export function encodeTick({ seq, bank, pcrs, wishes, ...rest }: TickFields): Uint8Array {
-  const fields = { seq: BigInt(seq), pcrBank: bank, pcrs: [...pcrs], logs: wishes.map(wishToWire) };
-  return toBinary(TickSchema, create(TickSchema, { ...rest, ...fields }));
+export function encodeTick(fields: TickFields): Uint8Array {
+  const tick = create(TickSchema, {
+    seq: BigInt(fields.seq),
+    nonce: fields.nonce,
+    pcrBank: fields.bank,
+    pcrs: [...fields.pcrs],
+    logs: fields.wishes.map(wishToWire),
+    answerWithinMs: fields.answerWithinMs,
+    knownPcrDigest: fields.knownPcrDigest,
+  });
+  return toBinary(TickSchema, tick);
 }
 
 export interface SessionEvidence {

@@ -57,7 +57,7 @@ export function attestedHost(deps: HostRecordDeps, chip: ProvenChip): AttestedId
       ...before,
       eks: joinEks(before.eks, chip.eks),
       akName: verified.akName,
-      akPublic: Buffer.from(verified.akPublic).toString('base64'),
+      akPublic: verified.akPublic,
       attestedAt: now,
       lastQuote: quoteRecord(verified, now),
       attestationNumber: before.attestationNumber + 1,

@@ -65,7 +65,8 @@ async function attestTpm(deps: TpmAttestorDeps, request: AttestationRequest): Pr
   const { attest, signature } = evidence;
   const asBound = { by: 'attestation', nonce: base64(nonce), hash: base64(facts.transcript) } as const;
   const { transcript: _, ...quoted } = facts;
-  const verified = { akName, akPublic: hello.akPublic, attest, signature, asked: asBound, ...quoted };
+  const akPublic = base64(hello.akPublic);
+  const verified = { akName, akPublic, attest, signature, asked: asBound, ...quoted };
   const judged = await deps.measuring.judge(
     judgeeOf(plan),
     asked,

@@ -65,6 +65,8 @@ async function loadKind<K extends Kind>(
   }
 }
 
+const nothing: Omit<RegistryChange, 'revision'> = { entries: [], nodes: [], hosts: [], bundles: [] };
+
 function applyCommit(state: State, { revision, writes }: Commit): RegistryChange {
   const before = new Map<string, { kind: 'entry' | 'node' | 'host'; key: string; value: unknown }>();
   const bundles = new Set<string>();
@@ -77,6 +79,8 @@ function applyCommit(state: State, { revision, writes }: Commit): RegistryChange
     if (!before.has(id)) before.set(id, { kind: write.kind, key: write.key, value: old });
   }
   state.revision = revision;
+  // Most commits are of evidence, which nobody looks up here.
+  if (before.size === 0 && bundles.size === 0) return { revision, ...nothing };
   const pairs = <T>(kind: 'entry' | 'node' | 'host', now: ReadonlyMap<string, T>) =>
     [...before.values()]
       .filter((change) => change.kind === kind)
