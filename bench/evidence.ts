@@ -13,15 +13,20 @@ import { appraiser } from '../src/server/measurements/appraiser.js';
 import { AgentMessageSchema } from '../src/wire/gen/touchmark/session/v1/session_pb.js';
 import { genuine } from '../test/fakes/chip-world.js';
 import { inForce } from '../test/fakes/fake-policies.js';
-import { manualClock } from '../test/fakes/manual-clock.js';
+import { manualClock, settle } from '../test/fakes/manual-clock.js';
 import type { MeasuredHost, TickChange } from '../test/fakes/measured-host.js';
 import type { MemoryDatastore } from '../test/fakes/memory-datastore.js';
 import { realHost, realPcrs, realPolicy } from '../test/fakes/real-host.js';
-import { type HostSession, type MeasuringWorld, measuringWorld } from '../test/server/measurements/world.js';
+import {
+  growth,
+  type HostSession,
+  type MeasuringWorld,
+  measuringWorld,
+} from '../test/server/measurements/world.js';
 
 const HOSTS = Number(process.argv[2] ?? 100);
 /** What a server does all day is compiled by then. */
-const WARM = 10;
+const WARM = 60;
 const ROUNDS = 20;
 /** Messages a second on one core that the project promises. */
 const PROMISED = 2500;
@@ -47,7 +52,8 @@ async function round(world: MeasuringWorld, nodes: readonly Node[], files: numbe
   for (const { host } of nodes) for (let n = 0; n < files; n += 1) host.run('/usr/bin/true');
   // Growth is asked about at once: a tick of the interval would be too old by the time that all are answered.
   await world.clock.pass(2_000, 500);
-  for (const { session } of nodes) await session.grow();
+  for (const { session } of nodes) session.send(growth);
+  await settle();
   const answers: Uint8Array[] = [];
   for (const { host, session } of nodes) {
     const change: TickChange = { without: hints ? [] : 'all' };
@@ -60,7 +66,7 @@ async function round(world: MeasuringWorld, nodes: readonly Node[], files: numbe
   const now = world.clock.now();
   const before = process.cpuUsage();
   for (const [at, bytes] of answers.entries())
-    void nodes[at]?.session.say(fromBinary(AgentMessageSchema, bytes).message);
+    nodes[at]?.session.send(fromBinary(AgentMessageSchema, bytes).message);
   const waits = () => nodes.some(({ id }) => world.measurements.lastEvidenceAt(id) < now);
   for (let turn = 0; waits(); turn += 1) {
     if (turn > 10_000) throw new Error('an answer is not judged');

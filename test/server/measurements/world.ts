@@ -36,6 +36,8 @@ export interface HostSession {
   readonly requests: number;
   auto: boolean;
   change: TickChange;
+  send(message: AgentMessage['message']): void;
+  /** Sends, and lets everything that follows at once happen. */
   say(message: AgentMessage['message']): Promise<void>;
   grow(): Promise<void>;
   answer(tick?: Uint8Array, change?: TickChange): Promise<void>;
@@ -86,6 +88,12 @@ export async function measuringWorld(options: WorldOptions = {}): Promise<Measur
   };
 }
 
+/** The kernel's list has grown, says the agent. */
+export const growth = {
+  case: 'growth',
+  value: { imaEntries: 1n } as never,
+} as const satisfies AgentMessage['message'];
+
 async function openSession(
   world: AttestWorld,
   sessions: Sessions,
@@ -107,11 +115,12 @@ async function openSession(
     get requests() {
       return asked;
     },
+    send,
     async say(message) {
       send(message);
       await settle();
     },
-    grow: () => session.say({ case: 'growth', value: { imaEntries: 1n } as never }),
+    grow: () => session.say(growth),
     async answer(tick = session.ticks.at(-1), change = session.change) {
       if (tick === undefined) throw new Error('no tick came');
       await session.say({ case: 'evidence', value: await host.answerTick(tick, change) });
