@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { removeProbe, saysFull } from './disk-space.js';
+import type { BatchOperation } from './level-batch.js';
 import { damageBeforeEnd } from './level-log.js';
 import {
   corrupt,
@@ -54,6 +55,23 @@ export async function openLevel(path: string): Promise<LevelDb> {
     await db.close().catch(() => {});
     throw openError(path, error);
   }
+}
+
+const ONE_BY_ONE = 1024 * 1024;
+
+/**
+ * All of it or nothing, on the disk when this resolves. Handed over one by one, operations cost half of what they do in an
+ * array, but what they take in memory is given back only when garbage is collected: no way for large ones.
+ */
+export async function writeBatch(db: LevelDb, operations: readonly BatchOperation[]): Promise<void> {
+  const size = operations.reduce((sum, one) => sum + (one.type === 'put' ? one.value.length : 0), 0);
+  if (size > ONE_BY_ONE) return db.batch([...operations], { sync: true });
+  const batch = db.batch();
+  for (const operation of operations) {
+    if (operation.type === 'put') batch.put(operation.key, operation.value);
+    else batch.del(operation.key);
+  }
+  return batch.write({ sync: true });
 }
 
 /** A directory with files in it but without LevelDB's CURRENT has lost it, or is not ours: never start afresh over it. */

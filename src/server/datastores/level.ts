@@ -3,7 +3,7 @@ import type { Commit, Condition, Datastore, Kind, Page, Records, Stored, Write }
 import { bytesToReopen, probeSpace, saysFull } from './disk-space.js';
 import { type GroupLane, groupLane, type Outcome } from './group-lane.js';
 import { type CommitRequest, keysOf, type StagedGroup, stageGroup } from './level-batch.js';
-import { type LevelDb, openLevel, openStore } from './level-open.js';
+import { type LevelDb, openLevel, openStore, writeBatch } from './level-open.js';
 import {
   corrupt,
   decodeHead,
@@ -138,7 +138,7 @@ class LevelDatastore implements Datastore {
 
   async #batch(group: StagedGroup): Promise<void> {
     this.#torn = group;
-    await this.#open().batch([...group.operations], { sync: true });
+    await writeBatch(this.#open(), group.operations);
     this.#torn = undefined;
   }
 
@@ -176,7 +176,7 @@ class LevelDatastore implements Datastore {
     if (this.#torn === undefined || head.sum !== this.#torn.head.sum) {
       throw corrupt(`it came back at revision ${head.revision} after ${this.#head.revision}`);
     }
-    await db.batch([...this.#torn.inverse], { sync: true });
+    await writeBatch(db, this.#torn.inverse);
   }
 
   #open(): LevelDb {
