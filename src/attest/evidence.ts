@@ -1,7 +1,7 @@
 import { TouchmarkError } from '../errors.js';
 import { hashByName } from '../tpm/algorithms.js';
 import { checkAttestationKey } from '../tpm/attestation-key.js';
-import { type PcrSelection, type PcrValues, pcrDigest } from '../tpm/pcr.js';
+import { type PcrSelection, type PcrValues, pcrDigest, sameValue } from '../tpm/pcr.js';
 import type { TpmPublic } from '../tpm/public.js';
 import { type QuoteFacts, verifyQuote } from '../tpm/quote.js';
 import { sameBytes } from '../tpm/quote-checks.js';
@@ -75,17 +75,29 @@ export function verifyEvidence({
 /**
  * The values sent beside a quote: of all quoted PCRs, and then only if they give the quoted digest, or of some. An agent leaves out
  * those that moved meanwhile; values that do not fit were changed on the way.
+ * @param before earlier values of the same host: those that are as they were stay the same objects
  * @throws TouchmarkError `quote_pcr_values`
  */
-export function sentValues(values: readonly PcrValue[], quote: QuoteFacts): SentValues {
+export function sentValues(
+  values: readonly PcrValue[],
+  quote: QuoteFacts,
+  before: PcrValues | undefined = undefined,
+): SentValues {
   if (values.length === 0) return {};
   const { bank, pcrs } = quote.selection;
   const { size } = hashByName(bank);
-  const byIndex = new Map(values.map(({ index, value }) => [index, value]));
+  const byIndex: PcrValues = new Map(
+    values.map(({ index, value }) => [index, ownCopy(value, before?.get(index))]),
+  );
   const quoted = values.every(({ index, value }) => pcrs.includes(index) && value.length === size);
   if (quoted && values.length < pcrs.length) return { hints: byIndex };
   if (quoted && values.length === pcrs.length && givesDigest(byIndex, quote)) return { pcrValues: byIndex };
   throw new TouchmarkError('quote_pcr_values', 'the PCR values beside the quote do not give its digest');
+}
+
+/** What is remembered of a host must not keep the whole message, with its logs, in memory. */
+function ownCopy(value: Uint8Array, before: Uint8Array | undefined): Uint8Array {
+  return before !== undefined && sameValue(value, before) ? before : new Uint8Array(value);
 }
 
 function givesDigest(values: PcrValues, quote: QuoteFacts): boolean {

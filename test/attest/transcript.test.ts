@@ -57,10 +57,16 @@ test('no two conversations share a transcript, wherever their bytes are cut', ()
 test('extraData has 32 bytes, its own label for each use, and wants a nonce of 32 bytes', () => {
   const nonce = Buffer.alloc(32, 1);
   const hash = transcript(parts);
-  assert.deepEqual(quoteExtraData(nonce, hash), sha256(Buffer.from('touchmark-attest-v1'), nonce, hash));
+  assert.deepEqual(
+    Buffer.from(quoteExtraData(nonce, hash)),
+    sha256(Buffer.from('touchmark-attest-v1'), nonce, hash),
+  );
   assert.equal(quoteExtraData(nonce, hash).length, 32);
   const tick = Buffer.from('tick');
-  assert.deepEqual(tickExtraData(nonce, tick), sha256(Buffer.from('touchmark-tick-v1'), nonce, sha256(tick)));
+  assert.deepEqual(
+    Buffer.from(tickExtraData(nonce, tick)),
+    sha256(Buffer.from('touchmark-tick-v1'), nonce, sha256(tick)),
+  );
   throwsCode('attest_message_invalid', /nonce has 31 bytes instead of 32/, () =>
     quoteExtraData(nonce.subarray(1), hash),
   );

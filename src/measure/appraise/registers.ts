@@ -1,11 +1,10 @@
 import type { HashName } from '../../tpm/algorithms.js';
-import { ascending, type PcrValues } from '../../tpm/pcr.js';
+import { ascending, type PcrValues, sameValue } from '../../tpm/pcr.js';
 import { startValue } from '../banks.js';
 import { IMA_PCR } from '../ima/ima-replay.js';
 import type { PcrAppraisal } from './contract.js';
 import { hex } from './digest-text.js';
 import type { BootFacts } from './state.js';
-import { sameRegister } from './userspace-part.js';
 import type { Registers } from './userspace-steps.js';
 
 /** What the logs make of the registers. */
@@ -23,22 +22,24 @@ export function appraiseRegisters(
   values: PcrValues | undefined,
   derived: Derived,
 ): PcrAppraisal[] {
+  const { boot } = derived;
+  const known: Said = said.get(boot) ?? new Map();
+  said.set(boot, known);
   return ascending(pcrs).map((pcr) => {
     const source = derive(pcr, bank, derived);
     const quoted = values?.get(pcr);
-    const { boot } = derived;
-    if (!boot.gaps.has(pcr) && sameRegister(source.value, quoted)) return explained(pcr, source, boot);
+    if (!boot.gaps.has(pcr) && sameValue(source.value, quoted)) return explained(pcr, source, known);
     const { value, from } = source;
     return { pcr, quoted: quoted ? hex(quoted) : '', derived: hex(value), from, explained: false };
   });
 }
 
-/** What was said of the registers of one boot, which from tick to tick have the same value, nearly all for ever. */
-const said = new WeakMap<BootFacts, Map<number, { readonly value: Uint8Array; readonly is: PcrAppraisal }>>();
+type Said = Map<number, { readonly value: Uint8Array; readonly is: PcrAppraisal }>;
 
-function explained(pcr: number, { value, from }: Source, boot: BootFacts): PcrAppraisal {
-  const known = said.get(boot) ?? new Map();
-  said.set(boot, known);
+/** What was said of the registers of one boot, which from tick to tick have the same value, nearly all for ever. */
+const said = new WeakMap<BootFacts, Said>();
+
+function explained(pcr: number, { value, from }: Source, known: Said): PcrAppraisal {
   const before = known.get(pcr);
   if (before?.value === value && before.is.from === from) return before.is;
   const text = hex(value);

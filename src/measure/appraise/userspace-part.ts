@@ -1,5 +1,5 @@
 import type { HashName } from '../../tpm/algorithms.js';
-import type { PcrValues } from '../../tpm/pcr.js';
+import { type PcrValues, sameValue } from '../../tpm/pcr.js';
 import { startValue } from '../banks.js';
 import { KERNEL_PCR } from '../uki/pcr11.js';
 import type { Compiled } from './compile.js';
@@ -104,20 +104,13 @@ export function matchUserspace(
     let wrong = 0;
     for (const pcr of quoted) {
       const derived = prefix.registers.get(pcr) ?? boot.pcrs.get(pcr) ?? startValue(bank, pcr);
-      if (!sameRegister(derived, values.get(pcr))) wrong++;
+      if (!sameValue(derived, values.get(pcr))) wrong++;
     }
     if (!best || wrong < best.wrong) best = { prefix, wrong };
     if (wrong === 0) break;
   }
   const none = { count: 0, registers: new Map() };
   return { prefix: best?.prefix ?? none, whole: best?.wrong === 0 };
-}
-
-/** Both are computed or authenticated, neither is secret. For so few bytes a loop is faster than a call into the runtime. */
-export function sameRegister(a: Uint8Array, b: Uint8Array | undefined): boolean {
-  if (a.length !== b?.length) return false;
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
-  return true;
 }
 
 /** What is remembered once a quote covers a prefix. */

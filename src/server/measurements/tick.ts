@@ -1,8 +1,8 @@
 /** One question of a session and the verification of its answer: nonce, deadline, key, clock. */
-import { randomBytes } from 'node:crypto';
 import { type SentValues, sentValues } from '../../attest/evidence.js';
 import type { LogWish, SentLogPart } from '../../attest/logs.js';
-import { NONCE_SIZE, tickExtraDataOfHash } from '../../attest/transcript.js';
+import { newNonce } from '../../attest/nonces.js';
+import { tickExtraDataOfHash } from '../../attest/transcript.js';
 import { hasCode } from '../../errors.js';
 import { logKinds } from '../../measure/appraise/contract.js';
 import { digest } from '../../tpm/algorithms.js';
@@ -39,7 +39,7 @@ export function askTick(
   { bank, pcrs }: Pick<MeasurementConfig, 'bank' | 'pcrs'>,
   now: number,
 ): AskedTick {
-  const nonce = new Uint8Array(randomBytes(NONCE_SIZE));
+  const nonce = newNonce();
   const wishes = wishesFor(known?.state).map((wish) =>
     isPointless(wish, known, now) ? { ...wish, maxBytes: 1 } : wish,
   );
@@ -133,7 +133,7 @@ function valuesOf(
   if (valuesHeld(known, quote.selection.pcrs) && sameBytes(known.quote.pcrDigest, quote.pcrDigest))
     return { pcrValues: known.pcrValues };
   try {
-    return sentValues(pcrValues, quote);
+    return sentValues(pcrValues, quote, known?.pcrValues);
   } catch (error) {
     if (hasCode(error, 'quote_pcr_values')) return {};
     throw error;

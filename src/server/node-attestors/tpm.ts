@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { CREDENTIAL_SIZE } from '../../attest/activation.js';
 import { type EvidenceFacts, verifyEvidence } from '../../attest/evidence.js';
 import type { Challenge, Evidence, Hello } from '../../attest/messages.js';
-import { NONCE_SIZE } from '../../attest/transcript.js';
+import { newNonce } from '../../attest/nonces.js';
 import type { TpmAttestationConfig } from '../../config/server-config.js';
 import { TouchmarkError } from '../../errors.js';
 import type { AnchorSet } from '../../tpm/anchors.js';
@@ -127,7 +127,7 @@ async function challengeChip(
 ): Promise<{ facts: EvidenceFacts; evidence: Evidence; nonce: Uint8Array }> {
   const { config, clock, trustDomain } = deps;
   const credentials = eks.map(() => new Uint8Array(randomBytes(CREDENTIAL_SIZE)));
-  const nonce = new Uint8Array(randomBytes(NONCE_SIZE));
+  const nonce = newNonce();
   const deadline = clock.now() + config.challengeTimeout * 1000;
   const challenge: Challenge = {
     credentials: eks.map((ek, at) => credentialFor(ek.public, ak, credentials[at])),
