@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { activationProof } from '../../src/attest/activation.js';
-import { type EvidenceInput, verifyEvidence } from '../../src/attest/evidence.js';
+import { type EvidenceInput, sentValues, verifyEvidence } from '../../src/attest/evidence.js';
 import { quoteExtraData, transcript } from '../../src/attest/transcript.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { attribute } from '../../src/tpm/attributes.js';
@@ -235,4 +235,20 @@ test('refused: a proof without any credential', async () => {
   throwsCode('attest_message_invalid', /at least one credential/, () =>
     verifyEvidence({ ...input, challenge }),
   );
+});
+
+test('values beside a quote do not keep the message that they came in, and what stayed alike is kept once', async () => {
+  const { quote, pcrValues: before } = verifyEvidence(await exchange(createSoftwareTpm()));
+  assert.ok(before);
+  const message = Buffer.alloc(1024 * 1024);
+  const sent = [...before].map(([index, value], at) => {
+    message.set(value, at * 32);
+    return { index, value: message.subarray(at * 32, at * 32 + 32) };
+  });
+  const fresh = sentValues(sent, quote).pcrValues ?? assert.fail('there are no values');
+  for (const value of fresh.values()) assert.notEqual(value.buffer, message.buffer);
+  const again = sentValues(sent, quote, before).pcrValues;
+  for (const [index, value] of before) assert.equal(again?.get(index), value);
+  const others = new Map([...before.keys()].map((index) => [index, Buffer.alloc(32, 0xee)]));
+  assert.deepEqual(sentValues(sent, quote, others).pcrValues, fresh, 'what was before vouches for nothing');
 });

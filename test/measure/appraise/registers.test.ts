@@ -96,3 +96,17 @@ test('a boot log without the quoted bank is a fact of its own', () => {
   assert.ok(codesOf(result, 'firmware').includes('boot_log_bank_missing'));
   assert.ok(codesOf(result, 'firmware').includes('pcr_unexplained'));
 });
+
+test('a register that comes to hold what the log gives is said of anew, and one that leaves it too', () => {
+  const other = measure({ ...goodHost, tamper: (pcrs) => pcrs.set(1, Buffer.alloc(32, 1)) });
+  const ofPcr1 = (result: ReturnType<typeof appraise>) => {
+    const found = result.explanation.pcrs.find(({ pcr }) => pcr === 1) ?? assert.fail('PCR 1 is not quoted');
+    return [found.explained, found.quoted === found.derived, found.from];
+  };
+  const good = appraise(late.evidence, undefined, policy);
+  const bad = appraise(other.evidence, good.newState, policy);
+  const again = appraise(late.evidence, bad.newState, policy);
+  assert.deepEqual(ofPcr1(good), [true, true, 'boot-log']);
+  assert.deepEqual(ofPcr1(bad), [false, false, 'boot-log']);
+  assert.deepEqual(again.explanation.pcrs, good.explanation.pcrs);
+});
