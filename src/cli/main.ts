@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { readStream } from './read-file.js';
 import { runProgram } from './run.js';
 import type { Program } from './verb.js';
 
@@ -17,7 +17,7 @@ export async function main(program: Program): Promise<void> {
     environment: process.env,
     version: packageVersion(),
     signal: abort.signal,
-    readStdin: () => text(process.stdin),
+    readStdin: () => readStream(process.stdin, 'standard input'),
   });
 }
 

@@ -1,9 +1,9 @@
 import { pcrsAsJson } from '../../measure/banks.js';
 import { parseBootLog } from '../../measure/boot/boot-log.js';
 import { replayBootLog } from '../../measure/boot/boot-replay.js';
+import { readInput } from '../read-file.js';
 import type { Verb } from '../verb.js';
 import { showLog } from './log-text.js';
-import { readInput } from './read-der.js';
 
 export const inspectBootLog: Verb = {
   name: 'inspect boot-log',

@@ -7,8 +7,9 @@ import { readPem } from '../../x509/pem.js';
 import { type Certificate, readCertificate } from '../../x509/read-certificate.js';
 import { type Crl, readCrl, verifyCrl } from '../../x509/read-crl.js';
 import { fields } from '../output.js';
+import { readInput } from '../read-file.js';
 import type { Flag, Verb, VerbContext } from '../verb.js';
-import { certificatesOf, isPem, readInput } from './read-der.js';
+import { certificatesOf, isPem } from './read-der.js';
 import { readBundle } from './svid.js';
 
 const MAX_LIST = 64 * 1024 * 1024;

@@ -4,9 +4,10 @@ import { type EkCertificate, readEkCertificate } from '../../tpm/ek-certificate.
 import { type EkTrust, verifyEkCertificate } from '../../tpm/ek-trust.js';
 import { describeKey } from '../../tpm/spki.js';
 import { fields, printable } from '../output.js';
+import { readInput } from '../read-file.js';
 import type { Verb, VerbContext } from '../verb.js';
 import { anchorFlags, anchorsOf } from './anchors.js';
-import { certificatesOf, readInput } from './read-der.js';
+import { certificatesOf } from './read-der.js';
 
 interface EkReport {
   readonly ekHash: string;

@@ -7,8 +7,8 @@ import { describeSelection, type PcrSelection } from '../../tpm/pcr.js';
 import { parsePublic, parseSizedPublic, type TpmPublic } from '../../tpm/public.js';
 import { type ExplainedCheck, explainQuote } from '../../tpm/quote.js';
 import { fields, table } from '../output.js';
+import { readInput } from '../read-file.js';
 import type { Flag, FlagValues, Verb } from '../verb.js';
-import { readInput } from './read-der.js';
 
 const flags: readonly Flag[] = [
   { name: 'attest', type: 'string', doc: 'TPMS_ATTEST, as the chip signed it.', required: true },

@@ -8,8 +8,9 @@ import { verifyJwtSvid } from '../../spiffe/verify-jwt-svid.js';
 import { parseX509Svid, verifyX509Svid } from '../../spiffe/x509-svid.js';
 import { readCertificate } from '../../x509/read-certificate.js';
 import { fields } from '../output.js';
+import { readInput } from '../read-file.js';
 import type { Flag, FlagValues, Verb } from '../verb.js';
-import { certificatesOf, isPem, readInput } from './read-der.js';
+import { certificatesOf, isPem } from './read-der.js';
 
 const bundleFlag: Flag = {
   name: 'bundle',

@@ -1,6 +1,6 @@
 import { MAX_IMAGE, parsePe } from '../../measure/uki/pe-image.js';
+import { readInput } from '../read-file.js';
 import type { Verb } from '../verb.js';
-import { readInput } from './read-der.js';
 import { ukiReport } from './uki-report.js';
 import { ukiText } from './uki-text.js';
 

@@ -3,9 +3,9 @@ import { parseBootLog } from '../../measure/boot/boot-log.js';
 import { replayBootLog } from '../../measure/boot/boot-replay.js';
 import { parseUserspaceLog } from '../../measure/userspace/userspace-log.js';
 import { replayUserspaceLog } from '../../measure/userspace/userspace-replay.js';
+import { readInput } from '../read-file.js';
 import type { Flag, Verb } from '../verb.js';
 import { showLog } from './log-text.js';
-import { readInput } from './read-der.js';
 
 const flags: readonly Flag[] = [
   {

@@ -8,7 +8,7 @@ import type { MadeReferences, ReferenceAbout } from '../../measure/policy/refere
 import { ukiReferences } from '../../measure/policy/reference-sources/uki-source.js';
 import { MAX_IMAGE } from '../../measure/uki/pe-image.js';
 import { isHashName } from '../../tpm/algorithms.js';
-import { readInput } from '../inspect/read-der.js';
+import { readInput } from '../read-file.js';
 import type { Flag, VerbContext } from '../verb.js';
 import { filesBelow } from './reference-dir.js';
 import { hostsFlags, hostsReferences } from './reference-hosts.js';

@@ -4,8 +4,7 @@ import { Disposal } from '../../disposal.js';
 import { createMeasuredHost, measureFile } from '../../host/swtpm/measured-host.js';
 import { manufactureSwtpm, startSwtpm } from '../../host/swtpm.js';
 import { digest } from '../../tpm/algorithms.js';
-import { readInput } from '../inspect/read-der.js';
-import { readText } from '../read-file.js';
+import { readInput, readText } from '../read-file.js';
 import { untilAborted } from '../until-aborted.js';
 import type { Verb } from '../verb.js';
 

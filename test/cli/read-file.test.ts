@@ -5,8 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { readInput } from '../../../src/cli/inspect/read-der.js';
-import { rejectsCode } from '../../support/rejects-async.js';
+import { readInput, readStream, readText } from '../../src/cli/read-file.js';
+import { rejectsCode } from '../support/rejects-async.js';
 
 let directory: string;
 before(async () => {
@@ -50,4 +50,35 @@ test('what has no size and no end is left when it exceeds the bound', async () =
 
 test('what cannot be opened is told', async () => {
   await rejectsCode('file_unreadable', /cannot read .*none: ENOENT/, readInput(join(directory, 'none')));
+});
+
+test('a text comes from a file, or from standard input where the path is a dash', async () => {
+  const path = join(directory, 'text');
+  await writeFile(path, 'kind: HostGroup\n# ä');
+  const stdin = { readStdin: async () => 'from elsewhere' };
+  assert.equal(await readText(stdin, path), 'kind: HostGroup\n# ä');
+  assert.equal(await readText(stdin, '-'), 'from elsewhere');
+  await rejectsCode(
+    'file_unreadable',
+    /cannot read .*none: ENOENT/,
+    readText(stdin, join(directory, 'none')),
+  );
+  const endless = { readStdin: () => readStream(zeros(), 'standard input', 70_000) };
+  await rejectsCode(
+    'file_unreadable',
+    /^cannot read -: standard input is larger than 70000 bytes/,
+    readText(endless, '-'),
+  );
+});
+
+async function* zeros(): AsyncGenerator<Uint8Array> {
+  for (;;) yield new Uint8Array(1000);
+}
+
+test('a letter that is cut in two by the chunks of a stream is whole again', async () => {
+  const bytes = Buffer.from('ä€');
+  async function* pieces() {
+    for (const byte of bytes) yield Uint8Array.of(byte);
+  }
+  assert.equal(await readStream(pieces(), 'it', bytes.length), 'ä€');
 });
