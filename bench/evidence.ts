@@ -1,6 +1,7 @@
 /**
  * What continuous evidence costs the server, decoded, verified, judged and stored, against the verification of one ECDSA
- * signature: `node dist/bench/evidence.js [hosts]`. Agents' answers are made before the clock runs; records lie on disk.
+ * signature: `NODE_OPTIONS=--max-semi-space-size=64 node dist/bench/evidence.js [hosts]`, as the server's unit has it. Agents'
+ * answers are made before the clock runs; records lie on disk.
  */
 import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

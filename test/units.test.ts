@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -44,4 +45,17 @@ test('no daemon that tells callers apart by uid runs in a user namespace of its 
   const services = readdirSync(folder).filter((name) => name.endsWith('.service'));
   assert.equal(services.length, 2);
   for (const name of services) assert.deepEqual(settings(unit(name), 'PrivateUsers'), [], name);
+});
+
+test('Node.js takes the options that the server is started with', () => {
+  const [options = ''] = settings(unit('touchmark-server.service'), 'Environment');
+  const [name, ...value] = options.split('=');
+  assert.equal(name, 'NODE_OPTIONS');
+  const environment = { ...process.env, NODE_OPTIONS: value.join('=') };
+  // With an option that it does not take, it does not start.
+  const said = execFileSync(process.execPath, ['-p', 'process.env.NODE_OPTIONS'], {
+    env: environment,
+    encoding: 'utf8',
+  });
+  assert.equal(said.trim(), value.join('='));
 });
