@@ -78,11 +78,7 @@ export function verifyEvidence({
  * @param before earlier values of the same host: those that are as they were stay the same objects
  * @throws TouchmarkError `quote_pcr_values`
  */
-export function sentValues(
-  values: readonly PcrValue[],
-  quote: QuoteFacts,
-  before: PcrValues | undefined = undefined,
-): SentValues {
+export function sentValues(values: readonly PcrValue[], quote: QuoteFacts, before?: PcrValues): SentValues {
   if (values.length === 0) return {};
   const { bank, pcrs } = quote.selection;
   const { size } = hashByName(bank);

@@ -1,3 +1,5 @@
+import { asBuffer } from './as-buffer.js';
+
 const plain = /^[\x20-\x5b\x5d-\x7e]*$/;
 /** Control and format characters (also those that turn the direction), separators of lines, and the escape itself. */
 const special = /[\p{C}\p{Zl}\p{Zp}\\]/gu;
@@ -8,7 +10,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * and all bytes above ASCII so if the whole is not UTF-8. Two different paths never have the same text.
  */
 export function pathText(bytes: Uint8Array): string {
-  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const raw = asBuffer(bytes);
   const latin1 = raw.toString('latin1');
   if (plain.test(latin1)) return latin1;
   try {

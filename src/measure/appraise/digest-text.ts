@@ -1,3 +1,4 @@
+import { asBuffer } from '../as-buffer.js';
 import type { Digest } from '../policy/model.js';
 
 /** A digest as policies write it: `sha256:<hex>`. */
@@ -12,11 +13,6 @@ export function hex(bytes: Uint8Array): string {
 /** One character per byte: the shortest text that can be a key. */
 export function latin1(bytes: Uint8Array): string {
   return asBuffer(bytes).toString('latin1');
-}
-
-/** The same bytes; a further view of each digest of a long list would cost as much as looking it up. */
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Without the NULs at its end: a pattern for them looks at a long run once for every NUL in it. */

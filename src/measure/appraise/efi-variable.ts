@@ -1,4 +1,5 @@
 import { digest } from '../../tpm/algorithms.js';
+import { asBuffer } from '../as-buffer.js';
 import type { Digest } from '../policy/model.js';
 import { digestText, hex } from './digest-text.js';
 
@@ -24,7 +25,7 @@ const MAX_NAME = 512;
 /** Undefined when the lengths inside do not fit; shim's certificate is logged with one byte more than it has. */
 export function readEfiVariable(data: Uint8Array): EfiVariable | undefined {
   if (data.length < HEADER) return undefined;
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = asBuffer(data);
   const [characters, size] = [bytes.readBigUInt64LE(16), bytes.readBigUInt64LE(24)];
   if (characters > BigInt(MAX_NAME) || size > BigInt(bytes.length)) return undefined;
   const start = HEADER + 2 * Number(characters);
@@ -44,7 +45,7 @@ export interface SignatureEntry {
 
 /** Reads EFI_SIGNATURE_LISTs; undefined when they are malformed. Owners are left out: they prove nothing. */
 export function readSignatureLists(value: Uint8Array): SignatureEntry[] | undefined {
-  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const bytes = asBuffer(value);
   const entries: SignatureEntry[] = [];
   for (let at = 0; at < bytes.length; ) {
     if (bytes.length - at < 28) return undefined;

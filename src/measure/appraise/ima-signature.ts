@@ -1,4 +1,5 @@
 import { constants, type KeyObject, publicDecrypt, verify } from 'node:crypto';
+import { asBuffer } from '../as-buffer.js';
 import type { ImaFileDigest } from '../ima/ima-template.js';
 import { verifyEcdsaDigest } from './ecdsa-prehashed.js';
 
@@ -45,7 +46,7 @@ export function isSignedFile(
 }
 
 function readSecurityIma(from: Uint8Array): SecurityIma | undefined {
-  const bytes = Buffer.from(from.buffer, from.byteOffset, from.byteLength);
+  const bytes = asBuffer(from);
   if (bytes.length <= HEADER || bytes.readUInt16BE(7) !== bytes.length - HEADER) return undefined;
   const algorithm = algorithms.get(bytes[2] ?? 0);
   if (algorithm === undefined) return undefined;

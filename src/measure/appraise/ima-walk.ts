@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { TouchmarkError } from '../../errors.js';
 import { type HashName, hashByName } from '../../tpm/algorithms.js';
+import { asBuffer } from '../as-buffer.js';
 import { parseImaBinary } from '../ima/ima-binary.js';
 import { type ImaRecord, LEGACY_DIGEST, LEGACY_TEMPLATE } from '../ima/ima-record.js';
 import { IMA_PCR } from '../ima/ima-replay.js';
@@ -29,7 +30,7 @@ export type ImaVisitor = (record: ImaRecord, value: string) => boolean;
  * from there on matters is for the quote to tell.
  */
 export function walkIma(input: Uint8Array, before: ImaFacts, bank: HashName, visit: ImaVisitor): ImaWalk {
-  const list = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
+  const list = asBuffer(input);
   const { size } = hashByName(bank);
   const running = Buffer.concat([before.value, Buffer.alloc(size)]);
   let value = latin1(before.value);

@@ -53,8 +53,9 @@ export function solveQuote(
 /** With the hints, then without any; each with every prefix of the userspace log. */
 function* ways({ userspace }: LogsToTry, hints: PcrValues) {
   const none: PcrValues = new Map();
+  const prefixes = [...userspace.prefixes].reverse();
   for (const known of hints.size > 0 ? [hints, none] : [none]) {
-    for (const { registers } of [...userspace.prefixes].reverse()) yield { known, registers };
+    for (const { registers } of prefixes) yield { known, registers };
   }
 }
 

@@ -1,5 +1,6 @@
 import { TouchmarkError } from '../../errors.js';
 import { digest, type HashName } from '../../tpm/algorithms.js';
+import { asBuffer } from '../as-buffer.js';
 import { extend, startValue } from '../banks.js';
 import { bootPhases, KERNEL_PCR } from '../uki/pcr11.js';
 import {
@@ -39,7 +40,7 @@ export function userspaceSteps(
   bank: HashName,
   before: { readonly registers: Registers; readonly bytes: number; readonly events: number },
 ): UserspaceSteps {
-  const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
+  const bytes = asBuffer(input);
   const steps: UserspaceStep[] = [];
   const now = new Map(before.registers);
   const stop = (message: string) => ({

@@ -1,3 +1,4 @@
+import { asBuffer } from '../as-buffer.js';
 import { pathText } from '../path-text.js';
 import type { BootEvent } from './boot-log.js';
 import { eventType } from './event-types.js';
@@ -34,7 +35,7 @@ const images: ReadonlySet<number> = new Set([
  * vouches for it: a policy looks at digests.
  */
 export function bootEventText({ type, data }: BootEvent): string {
-  const text = textOf(type, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+  const text = textOf(type, asBuffer(data));
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 

@@ -1,3 +1,4 @@
+import { asBuffer } from '../as-buffer.js';
 /**
  * Bytes that came in pieces and were not used yet. Pieces are joined only when as many bytes are there as were asked
  * for, so that a record in a thousand pieces is copied once.
@@ -39,9 +40,7 @@ export class ByteQueue {
     const rest = this.#head.subarray(this.#offset);
     const [only] = this.#pieces;
     const whole = rest.length === 0 && this.#pieces.length === 1 && only;
-    this.#head = whole
-      ? Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength)
-      : Buffer.concat([rest, ...this.#pieces]);
+    this.#head = whole ? asBuffer(whole) : Buffer.concat([rest, ...this.#pieces]);
     this.#pieces = [];
     this.#offset = 0;
   }

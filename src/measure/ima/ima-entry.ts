@@ -1,3 +1,4 @@
+import { asBuffer } from '../as-buffer.js';
 import { pathText } from '../path-text.js';
 import { type ImaRecord, LEGACY_DIGEST, LEGACY_TEMPLATE } from './ima-record.js';
 import { fieldsOf, type ImaField, type ImaFileDigest, MAX_LABEL, readDigest } from './ima-template.js';
@@ -53,7 +54,7 @@ function legacy(data: Uint8Array, facts: Facts): string | undefined {
 }
 
 function sized(data: Uint8Array, fields: readonly ImaField[], facts: Facts): string | undefined {
-  const bytes = Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = asBuffer(data);
   let at = 0;
   for (const field of fields) {
     if (bytes.length - at < 4) return `it ends before field ${field}`;

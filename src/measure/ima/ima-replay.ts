@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { type HashName, hashByName } from '../../tpm/algorithms.js';
+import { asBuffer } from '../as-buffer.js';
 import type { ImaRecord } from './ima-record.js';
 
 /** PCR that IMA extends unless a rule of the host says otherwise. */
@@ -64,7 +65,7 @@ export function imaReplay(bank: HashName, options: ReplayOptions = {}): ImaRepla
 export function digestMatches(record: ImaRecord, listDigest: HashName = 'sha1'): boolean {
   if (record.violation) return true;
   const { templateDigest: said } = record;
-  const text = Buffer.from(said.buffer, said.byteOffset, said.byteLength).toString('latin1');
+  const text = asBuffer(said).toString('latin1');
   return hash(listDigest, record.data, 'binary') === text;
 }
 

@@ -1,4 +1,5 @@
 import { TouchmarkError } from '../../errors.js';
+import { asBuffer } from '../as-buffer.js';
 import type { Finding } from '../finding.js';
 import { pathText } from '../path-text.js';
 import { type PeCertificate, readCertificates } from './pe-certificates.js';
@@ -49,7 +50,7 @@ export function parsePe(input: Uint8Array): PeImage {
       `the image has ${input.length} bytes, at most ${MAX_IMAGE} are read`,
     );
   }
-  const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
+  const bytes = asBuffer(input);
   const header = readHeader(bytes);
   const sections = Array.from({ length: header.sectionCount }, (_, index) =>
     readSection(bytes, header.sectionTable + index * SECTION_ROW, index),

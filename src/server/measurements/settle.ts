@@ -163,7 +163,7 @@ function newSet({ quote: { resetCount, restartCount } }: VerifiedQuote, at: numb
 }
 
 function evidenceOf({ quote, pcrValues, hints }: VerifiedQuote, logs: CollectedLogs, at: number): Evidence {
-  return { at, quote, pcrValues, hints: pcrValues === undefined ? hints : undefined, logs };
+  return { at, quote, pcrValues, hints, logs };
 }
 
 /** Values that the judgement found give the quoted digest as well as those that are sent: they are kept alike. */
