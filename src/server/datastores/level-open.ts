@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { messageOf, TouchmarkError } from '../../errors.js';
 import { removeProbe, saysFull } from './disk-space.js';
-import type { BatchOperation } from './level-batch.js';
 import { damageBeforeEnd } from './level-log.js';
 import {
   corrupt,
   decodeHead,
-  EMPTY_SUM,
+  emptySum,
   encodeHead,
   FORMAT,
   foldSum,
@@ -57,23 +56,6 @@ export async function openLevel(path: string): Promise<LevelDb> {
   }
 }
 
-const ONE_BY_ONE = 1024 * 1024;
-
-/**
- * All of it or nothing, on the disk when this resolves. Handed over one by one, operations cost half of what they do in an
- * array, but what they take in memory is given back only when garbage is collected: no way for large ones.
- */
-export async function writeBatch(db: LevelDb, operations: readonly BatchOperation[]): Promise<void> {
-  const size = operations.reduce((sum, one) => sum + (one.type === 'put' ? one.value.length : 0), 0);
-  if (size > ONE_BY_ONE) return db.batch([...operations], { sync: true });
-  const batch = db.batch();
-  for (const operation of operations) {
-    if (operation.type === 'put') batch.put(operation.key, operation.value);
-    else batch.del(operation.key);
-  }
-  return batch.write({ sync: true });
-}
-
 /** A directory with files in it but without LevelDB's CURRENT has lost it, or is not ours: never start afresh over it. */
 async function refuseForeign(path: string): Promise<void> {
   try {
@@ -118,7 +100,7 @@ function isLeftover(name: string): boolean {
 
 async function initialise(db: LevelDb): Promise<Head> {
   for await (const _ of db.keys({ limit: 1 })) throw corrupt('it has records but no head record');
-  const sum = Buffer.from(EMPTY_SUM).toString('hex');
+  const sum = emptySum().toString('hex');
   const head: Head = { format: FORMAT, epoch: randomUUID(), revision: 0, sum };
   await db.put(HEAD_KEY, encodeHead(head), { sync: true });
   return head;
@@ -126,10 +108,10 @@ async function initialise(db: LevelDb): Promise<Head> {
 
 async function sumAll(db: LevelDb): Promise<string> {
   await using iterator = db.iterator(keyRange());
-  const sum = new Uint8Array(EMPTY_SUM);
+  const sum = emptySum();
   for (;;) {
     const page = await iterator.nextv(PAGE);
-    if (page.length === 0) return Buffer.from(sum).toString('hex');
+    if (page.length === 0) return sum.toString('hex');
     for (const [key, raw] of page) foldSum(sum, sumOf(key, raw));
   }
 }

@@ -17,7 +17,10 @@ export interface Head {
   readonly sum: string;
 }
 
-export const EMPTY_SUM: Uint8Array = new Uint8Array(32);
+/** The sum of no records, to which they are added in place. */
+export function emptySum(): Buffer {
+  return Buffer.alloc(32);
+}
 
 export function recordKey(kind: Kind, key: string): string {
   return `r!${kind}!${key}`;

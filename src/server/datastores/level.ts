@@ -2,8 +2,8 @@ import { messageOf, TouchmarkError } from '../../errors.js';
 import type { Commit, Condition, Datastore, Kind, Page, Records, Stored, Write } from './contract.js';
 import { bytesToReopen, probeSpace, saysFull } from './disk-space.js';
 import { type GroupLane, groupLane, type Outcome } from './group-lane.js';
-import { type CommitRequest, keysOf, type StagedGroup, stageGroup } from './level-batch.js';
-import { type LevelDb, openLevel, openStore, writeBatch } from './level-open.js';
+import { type CommitRequest, keysOf, type StagedGroup, stageGroup, writeBatch } from './level-batch.js';
+import { type LevelDb, openLevel, openStore } from './level-open.js';
 import {
   corrupt,
   decodeHead,
