@@ -6,7 +6,7 @@ import type { EvidenceRecord } from '../model.js';
 import { recordedLogs } from './archive.js';
 import { evidenceKey, newEvidenceId, pieceKey } from './archive-keys.js';
 import { measureLimits } from './limits.js';
-import { isVouchedFor, type LogSet } from './memory.js';
+import { grownTo, isVouchedFor, type LogSet } from './memory.js';
 import type { Settled } from './settle.js';
 
 export interface EvidenceWrites {
@@ -58,20 +58,11 @@ export function evidenceWrites(
 
 /** Whether logs grew, or others came. */
 export function bringsLogs(settled: Settled): boolean {
-  return logKinds.some((kind) => wantedLength(settled, kind) > settled.set.stored[kind]);
+  return setAfter(settled) !== settled.set;
 }
 
 function setAfter(settled: Settled): LogSet {
-  const { boot, stored } = settled.set;
-  const length = (kind: LogKind) => Math.max(stored[kind], wantedLength(settled, kind));
-  return {
-    boot,
-    stored: {
-      'boot-log': length('boot-log'),
-      'userspace-log': length('userspace-log'),
-      'ima-list': length('ima-list'),
-    },
-  };
+  return grownTo(settled.set, (kind) => wantedLength(settled, kind));
 }
 
 /** What quotes vouched for; of a log that they do not vouch for all of it, since the judgement rests on all of it. */

@@ -73,9 +73,13 @@ export function newestOf(known: Remembered, now: Remembered | undefined): Rememb
 
 /** Of two views of one place, that which knows of more there; of two places the first. */
 export function joinSets(set: LogSet, other: LogSet | undefined): LogSet {
-  if (other === undefined || other.boot !== set.boot) return set;
-  if (logKinds.every((kind) => set.stored[kind] >= other.stored[kind])) return set;
-  const longer = (kind: LogKind) => Math.max(set.stored[kind], other.stored[kind]);
+  return other?.boot === set.boot ? grownTo(set, (kind) => other.stored[kind]) : set;
+}
+
+/** With at least so much of each log; the same set where nothing is longer. */
+export function grownTo(set: LogSet, length: (kind: LogKind) => number): LogSet {
+  const longer = (kind: LogKind) => Math.max(set.stored[kind], length(kind));
+  if (logKinds.every((kind) => longer(kind) === set.stored[kind])) return set;
   return {
     boot: set.boot,
     stored: {

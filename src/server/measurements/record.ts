@@ -36,7 +36,7 @@ export function planRecording(
   const draft = appraisalOf(settled, before);
   const changed =
     before === undefined ||
-    !saysTheSame(before, draft) ||
+    !agree(before, draft) ||
     (host?.maintenanceUntil ?? 0) !== maintenanceUntil ||
     host?.akName !== verified.akName;
   const mine = known?.akName === verified.akName ? known : undefined;
@@ -90,24 +90,24 @@ function appraisalOf(
 }
 
 /** Whether two judgements say the same; how many measurements they rest on may grow, and how many speak against it. */
-function saysTheSame(a: AppraisalRecord, b: AppraisalRecord): boolean {
+function agree(a: AppraisalRecord, b: AppraisalRecord): boolean {
   return (
     a.verdict === b.verdict &&
     a.policyId === b.policyId &&
     a.policyName === b.policyName &&
     a.group === b.group &&
     a.components.length === b.components.length &&
-    a.components.every((component, at) => isSaidOf(component, b.components[at])) &&
-    isSaidAlike(a.ukis ?? [], b.ukis ?? [])
+    a.components.every((component, at) => agreeOn(component, b.components[at])) &&
+    isWrittenAlike(a.ukis ?? [], b.ukis ?? [])
   );
 }
 
-function isSaidOf(a: ComponentAppraisal, b: ComponentAppraisal | undefined): boolean {
-  return a.component === b?.component && a.result === b.result && isSaidAlike(a.reasons, b.reasons);
+function agreeOn(a: ComponentAppraisal, b: ComponentAppraisal | undefined): boolean {
+  return a.component === b?.component && a.result === b.result && isWrittenAlike(a.reasons, b.reasons);
 }
 
 /** As records hold it, where nothing is undefined. */
-function isSaidAlike(a: readonly unknown[], b: readonly unknown[]): boolean {
+function isWrittenAlike(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && (a.length === 0 || JSON.stringify(a) === JSON.stringify(b));
 }
 
@@ -118,7 +118,7 @@ function addsReasonsOnly(before: AppraisalRecord | undefined, now: AppraisalReco
     const { length } = before.components[at]?.reasons ?? [];
     return { ...component, reasons: component.reasons.slice(0, length) };
   });
-  return saysTheSame({ ...now, components: cut }, before);
+  return agree({ ...now, components: cut }, before);
 }
 
 interface Recorded {
