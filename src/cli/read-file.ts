@@ -30,7 +30,7 @@ export async function readText(context: { readStdin(): Promise<string> }, path: 
   }
 }
 
-/** All of a stream as text. @throws TouchmarkError `file_too_large` */
+/** All of a stream as text, without a byte-order mark. @throws TouchmarkError `file_too_large` */
 export async function readStream(
   stream: AsyncIterable<Uint8Array>,
   name: string,
@@ -43,7 +43,7 @@ export async function readStream(
     if (size > maxSize) throw new TouchmarkError('file_too_large', `${name} is larger than ${maxSize} bytes`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 function unreadable(path: string, cause: unknown): TouchmarkError {

@@ -82,3 +82,10 @@ test('a letter that is cut in two by the chunks of a stream is whole again', asy
   }
   assert.equal(await readStream(pieces(), 'it', bytes.length), 'ä€');
 });
+
+test('a byte-order mark before what comes through a pipe is no part of it', async () => {
+  async function* marked() {
+    yield Buffer.from('\ufeff{}');
+  }
+  assert.equal(await readStream(marked(), 'it'), '{}');
+});
